@@ -1,0 +1,2 @@
+//! Benches: see the targets in this folder.
+#![forbid(unsafe_code)]

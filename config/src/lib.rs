@@ -1,0 +1,2 @@
+//! The typed configuration of `compute-gateway`.
+#![forbid(unsafe_code)]

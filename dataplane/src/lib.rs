@@ -1,0 +1,1 @@
+//! Moves packets: packet memory, ports, the worker, time and counters.

@@ -1,0 +1,2 @@
+//! A network in a box, in virtual time.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Tests of the gateway on captures.
+#![forbid(unsafe_code)]

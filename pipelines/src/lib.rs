@@ -1,0 +1,3 @@
+//! Decides about packets, without input or output of its own.
+#![forbid(unsafe_code)]
+pub mod wire;

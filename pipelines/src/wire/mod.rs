@@ -1,0 +1,1 @@
+//! Checked views and builders of everything a gateway reads or writes.

@@ -1,0 +1,4 @@
+//! The command line of `compute-gateway`.
+#![forbid(unsafe_code)]
+
+fn main() {}
