@@ -1,1 +1,21 @@
-//! Moves packets: packet memory, ports, the worker, time and counters.
+//! Moves packets: packet memory, ports, the run-to-completion worker, time and counters.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`memory`] | pools, packets of one or more segments, shared read-only frames |
+//! | [`port`] | the port trait, transmit queues, and the drivers that need no device |
+//! | [`capture`] | capture files: pcap and pcapng, streamed |
+//! | [`worker`] | receive, decide, fire timers, send: one core |
+//! | [`time`], [`wheel`], [`cycles`] | clocks, timers, what a stage costs |
+//! | [`drops`] | the one enum of drop reasons, and its counters |
+//!
+//! `unsafe` is confined to [`memory`] and to reading the cycle counter.
+
+pub mod capture;
+pub mod cycles;
+pub mod drops;
+pub mod memory;
+pub mod port;
+pub mod time;
+pub mod wheel;
+pub mod worker;

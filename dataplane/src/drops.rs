@@ -1,0 +1,144 @@
+//! Why a packet was dropped: one enum for the whole gateway, and a counter for each reason.
+
+/// Declares the reasons once: variant, name in reports, and what it means for people.
+macro_rules! drop_reasons {
+    ($($variant:ident $name:literal $meaning:literal),+ $(,)?) => {
+        /// Every reason for which the gateway lets go of a packet. The names are those of the JSON
+        /// reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $meaning] $variant),+
+        }
+
+        impl DropReason {
+            /// All reasons, in the order of the enum.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in reports and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning),+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    LinkLocalControl "link_local_control"
+        "A link-local control frame (PAUSE, PFC, 01-80-c2-00-00-0x), which ends at this port.",
+    LanOversize "lan_oversize"
+        "From the LAN, too large for its path once encapsulated, and the policy is to drop.",
+    LanNoHeadroom "lan_no_headroom"
+        "From the LAN, in a buffer without room for the tunnel header, and no buffer to copy it to.",
+    LanNoPath "lan_no_path"
+        "From the LAN, for a peer none of whose paths can be used.",
+    LanQueueFull "lan_queue_full"
+        "Towards the LAN, and the transmit queue of the port is full.",
+    WanQueueFull "wan_queue_full"
+        "Towards the WAN, not numbered yet, and the transmit queue of the port is full.",
+    WanMalformed "wan_malformed"
+        "From the WAN, for this gateway's tunnel, and not a tunnel packet that can be read.",
+    WanChecksum "wan_checksum"
+        "From the WAN, for this gateway's tunnel, with a wrong outer checksum; asked for again.",
+    WanUnknownPeer "wan_unknown_peer"
+        "From the WAN, for this gateway's tunnel, from an address that is no configured peer.",
+    WanStaleSession "wan_stale_session"
+        "From the WAN, numbered in a session that is not the present one.",
+    WanForUs "wan_for_us"
+        "From the WAN, addressed to this gateway, and nothing it serves.",
+    WanDuplicate "wan_duplicate"
+        "From the WAN, received before: a copy made by the network, or a repair that came twice.",
+    WanOutOfWindow "wan_out_of_window"
+        "From the WAN, with a number too far from any expected one.",
+    HoldFull "hold_full"
+        "From the WAN, ahead of a gap in its lane, and the hold buffer is at its bound; asked for again.",
+    ControlAuthentication "control_authentication"
+        "A control message whose keyed MAC is wrong.",
+    ControlReplayed "control_replayed"
+        "A control message received before, or too old to tell.",
+    ControlMalformed "control_malformed"
+        "A control message that cannot be read.",
+}
+
+/// Packets and bytes dropped, a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drops {
+    packets: [u64; DropReason::ALL.len()],
+    bytes: [u64; DropReason::ALL.len()],
+}
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self { packets: [0; DropReason::ALL.len()], bytes: [0; DropReason::ALL.len()] }
+    }
+}
+
+impl Drops {
+    /// Counts one packet of `bytes` bytes.
+    #[inline]
+    pub fn count(&mut self, reason: DropReason, bytes: usize) {
+        self.packets[reason as usize] += 1;
+        self.bytes[reason as usize] += bytes as u64;
+    }
+
+    /// Packets dropped for `reason`.
+    #[must_use]
+    pub fn packets(&self, reason: DropReason) -> u64 {
+        self.packets[reason as usize]
+    }
+
+    /// Bytes dropped for `reason`.
+    #[must_use]
+    pub fn bytes(&self, reason: DropReason) -> u64 {
+        self.bytes[reason as usize]
+    }
+
+    /// Packets dropped for any reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.packets.iter().sum()
+    }
+
+    /// The reasons that occurred, with their packets.
+    pub fn seen(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.iter().map(|&reason| (reason, self.packets(reason))).filter(|&(_, n)| n > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_indices_match() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            let same = DropReason::ALL.iter().filter(|other| other.name() == reason.name());
+            assert_eq!(same.count(), 1, "{}", reason.name());
+        }
+    }
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        let mut drops = Drops::default();
+        drops.count(DropReason::HoldFull, 100);
+        drops.count(DropReason::HoldFull, 50);
+        drops.count(DropReason::WanDuplicate, 1);
+        assert_eq!(
+            (drops.packets(DropReason::HoldFull), drops.bytes(DropReason::HoldFull)),
+            (2, 150)
+        );
+        assert_eq!(drops.total(), 3);
+        assert_eq!(
+            drops.seen().collect::<Vec<_>>(),
+            [(DropReason::WanDuplicate, 1), (DropReason::HoldFull, 2)]
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Fixed pools of equal buffers.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::{self, NonNull};
+
+use super::Packet;
+use super::buffer::{Handle, Header};
+
+/// How a pool is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Number of buffers; all are allocated at once, none is added later.
+    pub buffers: u32,
+    /// Bytes of each buffer available for headroom and data: 256 to 65,536.
+    pub buffer_bytes: u32,
+    /// Bytes kept free before the data of a fresh packet, for headers put in front of it.
+    pub headroom: u32,
+}
+
+/// What makes a pool impossible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// There must be a buffer.
+    #[error("a pool needs at least one buffer")]
+    Empty,
+    /// Outside 256 to 65,536 bytes.
+    #[error("buffers of {0} bytes: must be 256 to 65536")]
+    BufferSize(u32),
+    /// The headroom would leave fewer than 128 bytes for data.
+    #[error("headroom of {headroom} bytes leaves fewer than 128 of {buffer_bytes} for data")]
+    Headroom {
+        /// As asked for.
+        headroom: u32,
+        /// As asked for.
+        buffer_bytes: u32,
+    },
+    /// More memory than can be addressed.
+    #[error("a pool of {0} buffers cannot be addressed")]
+    TooLarge(u32),
+}
+
+/// A pool's own figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Buffers in all.
+    pub capacity: u32,
+    /// Buffers that are out.
+    pub in_use: u32,
+    /// The most that were ever out.
+    pub high_water: u32,
+    /// How often a buffer was asked for and none was left.
+    pub exhausted: u64,
+}
+
+/// A fixed set of equal buffers, owned by one worker.
+///
+/// Taking and returning a buffer is a push or pop of a free list: no lock, no atomic, and the
+/// buffer returned last, still warm in the cache, is taken next. A pool is therefore neither
+/// `Send` nor `Sync`. An empty pool is an ordinary event: [`Pool::alloc`] says `None` and counts.
+///
+/// Packets may outlive the pool's handle: the memory goes when the last of them does.
+pub struct Pool(NonNull<Shared>);
+
+/// What all buffers of a pool point back to.
+pub(super) struct Shared {
+    free: *mut Header,
+    available: u32,
+    least_available: u32,
+    /// The `Pool` handle is gone: whoever brings the last buffer home frees the memory.
+    orphaned: bool,
+    exhausted: u64,
+    settings: PoolSettings,
+    slab: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Pool {
+    /// Allocates all memory of the pool.
+    ///
+    /// # Errors
+    /// When the settings contradict themselves: see [`PoolError`].
+    pub fn new(settings: PoolSettings) -> Result<Self, PoolError> {
+        let PoolSettings { buffers, buffer_bytes, headroom } = settings;
+        if buffers == 0 {
+            return Err(PoolError::Empty);
+        }
+        if !(256..=65_536).contains(&buffer_bytes) {
+            return Err(PoolError::BufferSize(buffer_bytes));
+        }
+        if headroom.saturating_add(128) > buffer_bytes {
+            return Err(PoolError::Headroom { headroom, buffer_bytes });
+        }
+        let stride = stride(buffer_bytes);
+        let layout = (buffers as usize)
+            .checked_mul(stride)
+            .and_then(|bytes| Layout::from_size_align(bytes, 4096).ok())
+            .ok_or(PoolError::TooLarge(buffers))?;
+        // SAFETY: the layout has a size above zero: at least one buffer of at least 64 bytes.
+        let slab = NonNull::new(unsafe { alloc_zeroed(layout) })
+            .unwrap_or_else(|| handle_alloc_error(layout));
+        let shared = NonNull::from(Box::leak(Box::new(Shared {
+            free: ptr::null_mut(),
+            available: buffers,
+            least_available: buffers,
+            orphaned: false,
+            exhausted: 0,
+            settings,
+            slab,
+            layout,
+        })));
+        let mut free = ptr::null_mut();
+        for index in (0..buffers as usize).rev() {
+            // SAFETY: index * stride lies within the slab, is a multiple of 64 in a slab aligned
+            // to 4096, and no header exists there yet.
+            unsafe {
+                let header = slab.as_ptr().add(index * stride).cast::<Header>();
+                header.write(Header::free(shared, free));
+                free = header;
+            }
+        }
+        // SAFETY: `shared` was leaked above and nothing else refers to it yet.
+        unsafe { (*shared.as_ptr()).free = free };
+        Ok(Self(shared))
+    }
+
+    /// An empty packet of one segment with the pool's headroom, or `None`, counted, when every
+    /// buffer is out.
+    #[inline]
+    pub fn alloc(&self) -> Option<Packet> {
+        // SAFETY: the shared part lives at least as long as this handle.
+        let handle = unsafe { Shared::take(self.0) }?;
+        Some(Packet::from_handle(handle))
+    }
+
+    /// A packet holding a copy of `bytes`, over as many segments as they need; `None`, counted,
+    /// when the pool has too few buffers left, in which case none stays taken.
+    pub fn copy(&self, bytes: &[u8]) -> Option<Packet> {
+        let mut packet = self.alloc()?;
+        packet.append(self, bytes).then_some(packet)
+    }
+
+    /// The pool's figures now.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        // SAFETY: as in `alloc`; the reference ends in this function, which calls nothing.
+        let shared = unsafe { self.0.as_ref() };
+        PoolStats {
+            capacity: shared.settings.buffers,
+            in_use: shared.settings.buffers - shared.available,
+            high_water: shared.settings.buffers - shared.least_available,
+            exhausted: shared.exhausted,
+        }
+    }
+
+    /// How this pool was cut.
+    #[must_use]
+    pub fn settings(&self) -> PoolSettings {
+        // SAFETY: as in `stats`.
+        unsafe { self.0.as_ref() }.settings
+    }
+}
+
+/// Bytes from one buffer to the next: header and data, in whole cache lines.
+pub(super) const fn stride(buffer_bytes: u32) -> usize {
+    size_of::<Header>() + (buffer_bytes as usize).next_multiple_of(64)
+}
+
+impl Shared {
+    pub(super) fn buffer_bytes(&self) -> u32 {
+        self.settings.buffer_bytes
+    }
+
+    /// Takes a buffer, initialised as an empty packet.
+    ///
+    /// # Safety
+    /// `pool` must be alive.
+    #[inline]
+    pub(super) unsafe fn take(pool: NonNull<Shared>) -> Option<Handle> {
+        // SAFETY: alive by contract; single-threaded, and nothing below calls out, so this is the
+        // only reference to the shared part while it lasts.
+        let shared = unsafe { &mut *pool.as_ptr() };
+        let Some(header) = NonNull::new(shared.free) else {
+            shared.exhausted += 1;
+            return None;
+        };
+        shared.available -= 1;
+        shared.least_available = shared.least_available.min(shared.available);
+        // SAFETY: buffers in the free list are initialised and nobody else refers to them.
+        unsafe {
+            let first = &mut *header.as_ptr();
+            shared.free = first.next;
+            first.reset(shared.settings.headroom);
+            Some(Handle::new(header))
+        }
+    }
+
+    /// Brings a buffer home.
+    ///
+    /// # Safety
+    /// `pool` must be alive, `header` one of its buffers, out until now and not used afterwards.
+    #[inline]
+    pub(super) unsafe fn put(pool: NonNull<Shared>, header: NonNull<Header>) {
+        // SAFETY: by contract, and single-threaded as in `take`.
+        let gone = unsafe {
+            let shared = &mut *pool.as_ptr();
+            (*header.as_ptr()).next = shared.free;
+            shared.free = header.as_ptr();
+            shared.available += 1;
+            shared.orphaned && shared.available == shared.settings.buffers
+        };
+        if gone {
+            // SAFETY: no handle and no buffer is out: nothing refers to the pool any more.
+            unsafe { Self::destroy(pool) };
+        }
+    }
+
+    /// # Safety
+    /// Nothing may refer to the pool or its buffers any more.
+    #[cold]
+    unsafe fn destroy(pool: NonNull<Shared>) {
+        // SAFETY: the shared part was leaked from a Box in `Pool::new`, the slab allocated there
+        // with this layout; by contract both are given back exactly once.
+        unsafe {
+            let shared = Box::from_raw(pool.as_ptr());
+            dealloc(shared.slab.as_ptr(), shared.layout);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: alive until this moment; single-threaded.
+        unsafe {
+            let shared = &mut *self.0.as_ptr();
+            if shared.available == shared.settings.buffers {
+                Shared::destroy(self.0);
+            } else {
+                shared.orphaned = true;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("settings", &self.settings())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

@@ -1,0 +1,62 @@
+//! Ports: where packets come in and go out, a burst at a time.
+//!
+//! A driver implements [`Port`]. Here are those that need no device: [`ring`] (memory) and
+//! [`file`] (captures).
+
+pub mod file;
+pub mod queue;
+pub mod ring;
+
+use arrayvec::ArrayVec;
+
+use crate::memory::Packet;
+use crate::time::Time;
+pub use queue::TxQueue;
+
+/// Packets handled together: enough to spread the cost of a round, few enough to stay in the
+/// first-level cache.
+pub const BURST: usize = 32;
+
+/// A burst of received packets; its place is on the stack or in its owner, never allocated.
+pub type Burst = ArrayVec<Packet, BURST>;
+
+/// What a port saw, in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortCounters {
+    /// Packets received and handed on.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets that arrived and found no buffer or no room.
+    pub rx_missed: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+}
+
+/// A port of one worker. Neither call blocks, allocates or fails: what goes wrong for good is
+/// said by [`Port::error`].
+pub trait Port {
+    /// Puts packets that are there at `now` behind those in `burst`, as long as it has room;
+    /// returns how many.
+    fn receive(&mut self, now: Time, burst: &mut Burst) -> usize;
+
+    /// Sends from the front of `queue` what the port can take; the rest stays there. Returns how
+    /// many.
+    fn transmit(&mut self, now: Time, queue: &mut TxQueue) -> usize;
+
+    /// When there will be something to receive: known to ports that read a file, `None` for others
+    /// and at the end.
+    fn next_arrival(&self) -> Option<Time> {
+        None
+    }
+
+    /// Why the port no longer works, if it does not: one message, with the remedy.
+    fn error(&self) -> Option<&str> {
+        None
+    }
+
+    /// The port's counters now.
+    fn counters(&self) -> PortCounters;
+}
