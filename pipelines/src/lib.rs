@@ -1,3 +1,6 @@
-//! Decides about packets, without input or output of its own.
+//! Decides about packets. Sans-IO: no sockets, no threads, no clock, no sleep; bytes and `now` in,
+//! packets and timers out.
+
 #![forbid(unsafe_code)]
-pub mod wire;
+
+pub mod recovery;
