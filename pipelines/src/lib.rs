@@ -1,6 +1,16 @@
 //! Decides about packets. Sans-IO: no sockets, no threads, no clock, no sleep; bytes and `now` in,
 //! packets and timers out.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
+//! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
+//! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
+//! | [`checksum`] | the Internet checksum |
 
 #![forbid(unsafe_code)]
 
+pub mod checksum;
+pub mod gateway;
 pub mod recovery;
+pub mod tunnel;

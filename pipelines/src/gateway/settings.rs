@@ -1,0 +1,238 @@
+//! What a gateway is told when it is made. Plain values, translated from the configuration by the
+//! caller; [`Settings::check`] refuses what the code below could not work with.
+
+use std::net::IpAddr;
+
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+/// Most channels a peer's paths may have together: the tunnel header names them in one byte.
+pub const MAX_CHANNELS: usize = 64;
+
+/// Which side a port faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The site: RNICs.
+    Lan,
+    /// The network between the sites.
+    Wan,
+}
+
+/// A port, in the order of the worker's ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortSettings {
+    /// Its side.
+    pub role: Role,
+    /// Its Ethernet address: source of what the gateway itself sends there.
+    pub mac: Mac,
+    /// Where a packet for no peer goes, bare: the port at the other end of the wire.
+    pub bump: usize,
+    /// LAN ports at a routed edge: where a packet that was carried as IP is sent to.
+    pub next_hop: Option<Mac>,
+}
+
+/// What a peer's tunnel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carry {
+    /// Whole Ethernet frames: the far side puts them out as they were.
+    Ethernet,
+    /// IP packets: the far side writes an Ethernet header of its own.
+    Ip,
+}
+
+/// What happens to a packet that does not fit its path once encapsulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oversize {
+    /// It is forwarded bare, unprotected, and counted.
+    Forward,
+    /// It is dropped, with a reason.
+    Drop,
+}
+
+/// A range of addresses: those that agree with `address` in the first `length` bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// The address; bits beyond the length do not matter.
+    pub address: IpAddr,
+    /// Bits that count: up to 32 or 128.
+    pub length: u8,
+}
+
+/// What of the LAN's traffic a peer carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behind {
+    /// Every frame, as a wire would: ARP and LLDP too.
+    Everything,
+    /// IP packets to these destinations.
+    Prefixes(Vec<Prefix>),
+}
+
+/// One way to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathSettings {
+    /// Name in reports.
+    pub name: String,
+    /// The WAN port, an index into [`Settings::ports`].
+    pub port: usize,
+    /// Ethernet address of the next hop on it.
+    pub next_hop: Mac,
+    /// Share of the traffic, relative to the peer's other paths; at least 1.
+    pub weight: u32,
+    /// FIFO channels, each an outer 5-tuple of its own: 1 to [`MAX_CHANNELS`] for all paths.
+    pub channels: u8,
+    /// Largest outer IP packet, in bytes.
+    pub mtu: u32,
+}
+
+/// The gateway at another site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerSettings {
+    /// Name in reports.
+    pub name: String,
+    /// Its outer address, of the same family as [`Settings::address`].
+    pub address: IpAddr,
+    /// What lies behind it.
+    pub behind: Behind,
+    /// How it is carried.
+    pub carry: Carry,
+    /// The LAN port that what it sends us leaves by, an index into [`Settings::ports`].
+    pub lan: usize,
+    /// Pre-shared key of the control messages: 16 to 64 bytes.
+    pub key: Vec<u8>,
+    /// Order domains; a power of two, 1 to 65,536. Both sides may differ.
+    pub lanes: u32,
+    /// The ways to it, at least one.
+    pub paths: Vec<PathSettings>,
+}
+
+/// Bounds and times of loss recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoverySettings {
+    /// Memory the replay buffer may hold, in bytes of packet buffers, over all peers.
+    pub replay_bytes: u64,
+    /// Packets a channel remembers, a power of two.
+    pub replay_packets: u32,
+    /// Age at which a packet leaves the replay buffer unconfirmed.
+    pub replay_age: Nanos,
+    /// Memory the hold buffer may hold, in bytes of packet buffers, a peer.
+    pub hold_bytes: u64,
+    /// Packets the hold buffer may hold, a peer, a power of two.
+    pub hold_packets: u32,
+    /// Longest time a packet waits for the ones before it.
+    pub hold_age: Nanos,
+    /// Round trip assumed until one is measured.
+    pub initial_rtt: Nanos,
+    /// An acknowledgement is sent at the latest this long after the first packet it confirms...
+    pub ack_delay: Nanos,
+    /// ... or after so many packets.
+    pub ack_packets: u32,
+    /// Holes a channel remembers.
+    pub holes: u32,
+}
+
+impl Default for RecoverySettings {
+    /// For tests and the lab: 256 MiB of replay, 64 MiB of hold.
+    fn default() -> Self {
+        Self {
+            replay_bytes: 256 << 20,
+            replay_packets: 1 << 16,
+            replay_age: 1_000 * MILLISECOND,
+            hold_bytes: 64 << 20,
+            hold_packets: 1 << 15,
+            hold_age: 500 * MILLISECOND,
+            initial_rtt: 10 * MILLISECOND,
+            ack_delay: 200 * MICROSECOND,
+            ack_packets: 64,
+            holes: 4_096,
+        }
+    }
+}
+
+/// Everything a gateway is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Our outer address.
+    pub address: IpAddr,
+    /// Outer UDP destination port of tunnels to this worker, and of those it sends.
+    pub udp_port: u16,
+    /// Whether outer UDP checksums are computed, and demanded.
+    pub outer_checksum: bool,
+    /// What does not fit its path.
+    pub oversize: Oversize,
+    /// The worker's ports.
+    pub ports: Vec<PortSettings>,
+    /// The gateways at other sites.
+    pub peers: Vec<PeerSettings>,
+    /// Recovery.
+    pub recovery: RecoverySettings,
+}
+
+/// Settings that contradict themselves. The configuration's own check, with file and line, comes
+/// before; this one protects callers that build settings themselves.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("gateway settings: {0}")]
+pub struct SettingsError(pub(crate) String);
+
+impl Settings {
+    /// # Errors
+    /// The first contradiction found.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let fail = |what: String| Err(SettingsError(what));
+        for (index, port) in self.ports.iter().enumerate() {
+            if port.bump >= self.ports.len() {
+                return fail(format!("port {index}: no port {} to forward to", port.bump));
+            }
+        }
+        for peer in &self.peers {
+            self.check_peer(peer)?;
+        }
+        let recovery = &self.recovery;
+        for (name, value) in
+            [("replay_packets", recovery.replay_packets), ("hold_packets", recovery.hold_packets)]
+        {
+            if !value.is_power_of_two() || value > 1 << 24 {
+                return fail(format!("{name} is {value}: must be a power of two up to 2^24"));
+            }
+        }
+        if recovery.holes == 0 || recovery.ack_packets == 0 {
+            return fail("holes and ack_packets must be at least 1".into());
+        }
+        Ok(())
+    }
+
+    fn check_peer(&self, peer: &PeerSettings) -> Result<(), SettingsError> {
+        let name = &peer.name;
+        let fail = |what: String| Err(SettingsError(format!("peer {name}: {what}")));
+        let role = |port: usize| self.ports.get(port).map(|port| port.role);
+        if peer.address.is_ipv4() != self.address.is_ipv4() {
+            return fail("its address and ours are of different families".into());
+        }
+        if role(peer.lan) != Some(Role::Lan) {
+            return fail(format!("port {} is no LAN port", peer.lan));
+        }
+        if !(16..=64).contains(&peer.key.len()) {
+            return fail(format!("a key of {} bytes: must be 16 to 64", peer.key.len()));
+        }
+        if !peer.lanes.is_power_of_two() || peer.lanes > 65_536 {
+            return fail(format!("{} lanes: must be a power of two up to 65536", peer.lanes));
+        }
+        if peer.paths.is_empty() {
+            return fail("no path".into());
+        }
+        for path in &peer.paths {
+            if role(path.port) != Some(Role::Wan) {
+                return fail(format!("path {}: port {} is no WAN port", path.name, path.port));
+            }
+            if path.weight == 0 || path.channels == 0 {
+                return fail(format!("path {}: weight and channels are at least 1", path.name));
+            }
+        }
+        let channels: usize = peer.paths.iter().map(|path| usize::from(path.channels)).sum();
+        if channels > MAX_CHANNELS {
+            return fail(format!("{channels} channels: at most {MAX_CHANNELS}"));
+        }
+        Ok(())
+    }
+}

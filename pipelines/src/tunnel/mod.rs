@@ -1,0 +1,8 @@
+//! What the two gateways say to each other across the WAN: the tunnel header, the outer headers
+//! around it, and authenticated control messages.
+
+pub mod auth;
+pub mod control;
+pub mod header;
+pub mod outer;
+
