@@ -4,6 +4,7 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
+//! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
 //! | [`checksum`] | the Internet checksum |
@@ -12,5 +13,6 @@
 
 pub mod checksum;
 pub mod gateway;
+pub mod inspect;
 pub mod recovery;
 pub mod tunnel;
