@@ -1,4 +1,14 @@
-//! The command line of `compute-gateway`.
+//! The command line of `compute-gateway`: it puts the parts together and decides nothing.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod inspect;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run().into()
+}
