@@ -32,17 +32,19 @@ macro_rules! drop_reasons {
 
 drop_reasons! {
     LinkLocalControl "link_local_control"
-        "A link-local control frame (PAUSE, PFC, 01-80-c2-00-00-0x), which ends at this port.",
+        "A link-local control frame (01-80-c2-00-00-0x: PAUSE, PFC, LACP), which ends at this port.",
+    LanMalformed "lan_malformed"
+        "From the LAN, and shorter than an Ethernet header.",
     LanOversize "lan_oversize"
         "From the LAN, too large for its path once encapsulated, and the policy is to drop.",
     LanNoHeadroom "lan_no_headroom"
-        "From the LAN, in a buffer without room for the tunnel header, and no buffer to copy it to.",
-    LanNoPath "lan_no_path"
-        "From the LAN, for a peer none of whose paths can be used.",
+        "From the LAN, in a buffer without room for the tunnel header.",
+    LanNoNextHop "lan_no_next_hop"
+        "Carried as IP, and the LAN port has no next hop to send it to.",
     LanQueueFull "lan_queue_full"
-        "Towards the LAN, and the transmit queue of the port is full.",
+        "Towards the LAN, and neither the port's queue nor the hold buffer had room.",
     WanQueueFull "wan_queue_full"
-        "Towards the WAN, not numbered yet, and the transmit queue of the port is full.",
+        "Towards the WAN, not numbered yet or a control message, and the port's queue was full.",
     WanMalformed "wan_malformed"
         "From the WAN, for this gateway's tunnel, and not a tunnel packet that can be read.",
     WanChecksum "wan_checksum"
@@ -55,16 +57,18 @@ drop_reasons! {
         "From the WAN, addressed to this gateway, and nothing it serves.",
     WanDuplicate "wan_duplicate"
         "From the WAN, received before: a copy made by the network, or a repair that came twice.",
+    WanTooLate "wan_too_late"
+        "From the WAN, after its lane had stopped waiting for it.",
     WanOutOfWindow "wan_out_of_window"
-        "From the WAN, with a number too far from any expected one.",
-    HoldFull "hold_full"
-        "From the WAN, ahead of a gap in its lane, and the hold buffer is at its bound; asked for again.",
-    ControlAuthentication "control_authentication"
-        "A control message whose keyed MAC is wrong.",
-    ControlReplayed "control_replayed"
-        "A control message received before, or too old to tell.",
+        "From the WAN, with a number that cannot be believed or remembered; asked for again.",
     ControlMalformed "control_malformed"
         "A control message that cannot be read.",
+    ControlAuthentication "control_authentication"
+        "A control message whose keyed MAC is wrong, or of another session.",
+    ControlReplayed "control_replayed"
+        "A control message received before, or too old to tell.",
+    ControlNoBuffer "control_no_buffer"
+        "A control message of ours for which there was no buffer.",
 }
 
 /// Packets and bytes dropped, a reason.
@@ -128,17 +132,17 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_counter() {
         let mut drops = Drops::default();
-        drops.count(DropReason::HoldFull, 100);
-        drops.count(DropReason::HoldFull, 50);
+        drops.count(DropReason::WanTooLate, 100);
+        drops.count(DropReason::WanTooLate, 50);
         drops.count(DropReason::WanDuplicate, 1);
         assert_eq!(
-            (drops.packets(DropReason::HoldFull), drops.bytes(DropReason::HoldFull)),
+            (drops.packets(DropReason::WanTooLate), drops.bytes(DropReason::WanTooLate)),
             (2, 150)
         );
         assert_eq!(drops.total(), 3);
         assert_eq!(
             drops.seen().collect::<Vec<_>>(),
-            [(DropReason::WanDuplicate, 1), (DropReason::HoldFull, 2)]
+            [(DropReason::WanDuplicate, 1), (DropReason::WanTooLate, 2)]
         );
     }
 }

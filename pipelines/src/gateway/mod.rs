@@ -1,3 +1,177 @@
-//! The gateway.
+//! The pipeline of one worker: what comes from the LAN is numbered and sent through the tunnel,
+//! what comes through the tunnel is put in order and given to the LAN.
+//!
+//! ```text
+//! LAN --> classify --> lane, channel --> number, encapsulate --> remember --> WAN   (lan_to_wan)
+//! LAN <-- put in order a lane <-- find gaps a channel <-- decapsulate <---- WAN     (wan_to_lan)
+//!                                        | hellos, feedback, probes, gone           (control)
+//! ```
+//! Everything here is a function of settings, packets, time and the seed.
+
+mod classify;
+mod control;
+mod counters;
+mod lan_to_wan;
+mod peer;
+mod session;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod wan_to_lan;
+
+use std::rc::Rc;
+
+use dataplane::memory::Pool;
+use dataplane::port::{Burst, TxQueue};
+use dataplane::time::Time;
+use dataplane::wheel::Wheel;
+use dataplane::worker::Pipeline;
+
+pub use counters::{Counters, Traffic};
+use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
+
+use crate::recovery::ReplayMemory;
+use crate::tunnel::outer::{End, Local};
+
+/// What all peers of a gateway share.
+struct Common {
+    settings: Settings,
+    pool: Rc<Pool>,
+    wheel: Wheel,
+    memory: ReplayMemory,
+    counters: Counters,
+}
+
+/// One worker's gateway.
+pub struct Gateway {
+    common: Common,
+    peers: Vec<Peer>,
+    /// How we are addressed, a port; `None` for LAN ports.
+    local: Vec<Option<Local>>,
+    /// The peer that the last tunnel packet came from: the next is likely to come from it too.
+    last_peer: usize,
+}
+
+impl Gateway {
+    /// A gateway at `start`, which takes buffers for its own messages from `pool`. `seed` makes its
+    /// nonces: it must never repeat for the same keys in a live gateway.
+    ///
+    /// # Errors
+    /// When the settings contradict themselves.
+    pub fn new(
+        settings: Settings,
+        pool: Rc<Pool>,
+        start: Time,
+        seed: u64,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let mut wheel = Wheel::new(settings.peers.len() as u32 * TIMERS, start);
+        let mut peers = Vec::with_capacity(settings.peers.len());
+        for (index, peer) in settings.peers.iter().enumerate() {
+            let peer = Peer::new(&settings, peer, index, nonce(seed, index as u64), start);
+            wheel.set(peer.timer(Timer::Hello), start);
+            peers.push(peer);
+        }
+        let local = settings.ports.iter().map(|port| {
+            let end = End { mac: port.mac, address: settings.address };
+            let (port_number, checksum) = (settings.udp_port, settings.outer_checksum);
+            (port.role == Role::Wan).then_some(Local { end, port: port_number, checksum })
+        });
+        let local = local.collect();
+        let memory = ReplayMemory::default();
+        let counters = Counters::default();
+        let common = Common { settings, pool, wheel, memory, counters };
+        Ok(Self { common, peers, local, last_peer: 0 })
+    }
+
+    /// Whether a session with every peer is up at `now`.
+    #[must_use]
+    pub fn established(&self, now: Time) -> bool {
+        self.peers.iter().all(|peer| peer.session.is_up(now))
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.common.counters
+    }
+
+    /// Memory of the replay buffer.
+    #[must_use]
+    pub fn replay_memory(&self) -> ReplayMemory {
+        self.common.memory
+    }
+
+    /// The most bytes of packet buffers that any peer's hold buffer ever held.
+    #[must_use]
+    pub fn held_high_water_bytes(&self) -> u64 {
+        self.peers.iter().map(|peer| peer.order.high_water()).max().unwrap_or(0)
+    }
+
+    /// Packets sent and not confirmed, and packets that wait for others: nothing is under way any
+    /// more once both are zero.
+    #[must_use]
+    pub fn outstanding(&self) -> (u64, u64) {
+        let sent = self.peers.iter().flat_map(|peer| &peer.senders);
+        let held = self.peers.iter().map(|peer| u64::from(peer.order.held()));
+        (sent.map(|sender| u64::from(sender.replay.unconfirmed())).sum(), held.sum())
+    }
+
+    /// Lets go of every packet: at the end of a run, every buffer must then be home.
+    pub fn clear(&mut self) {
+        for peer in &mut self.peers {
+            for sender in &mut peer.senders {
+                sender.replay.reset(&mut self.common.memory);
+            }
+            peer.order.reset();
+        }
+    }
+}
+
+impl Pipeline for Gateway {
+    fn receive(&mut self, port: usize, burst: &mut Burst, now: Time, queues: &mut [TxQueue]) {
+        match self.local.get(port) {
+            Some(Some(local)) => {
+                let local = *local;
+                self.wan_to_lan(&local, port, burst, now, queues);
+            }
+            Some(None) => self.lan_to_wan(port, burst, now, queues),
+            None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Time, queues: &mut [TxQueue]) {
+        while let Some(timer) = self.common.wheel.expire(now) {
+            let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else { continue };
+            match Timer::from_index(timer.0 % TIMERS) {
+                Timer::Hello => control::send_hello(&mut self.common, peer, now, queues),
+                Timer::Hold => wan_to_lan::give_up_aged(&mut self.common, peer, now, queues),
+                Timer::Sender(channel) => {
+                    control::tend_sender(&mut self.common, peer, channel, now, queues);
+                }
+                Timer::Receiver(channel) => {
+                    control::tend_receiver(&mut self.common, peer, channel, now, queues);
+                }
+            }
+        }
+        for peer in &mut self.peers {
+            wan_to_lan::release_ready(&mut self.common, peer, queues);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        if self.peers.iter().any(|peer| !peer.ready.is_empty()) {
+            return Some(Time::ZERO);
+        }
+        self.common.wheel.next_deadline()
+    }
+}
+
+/// A nonce for one peer (SplitMix64 of seed and index).
+fn nonce(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

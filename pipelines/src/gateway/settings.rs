@@ -60,10 +60,26 @@ pub struct Prefix {
     pub length: u8,
 }
 
+impl Prefix {
+    /// Whether `address` lies in the range.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let differing = match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                u128::from(ours.to_bits() ^ theirs.to_bits()) << 96
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => ours.to_bits() ^ theirs.to_bits(),
+            _ => return false,
+        };
+        differing.leading_zeros() >= u32::from(self.length)
+    }
+}
+
 /// What of the LAN's traffic a peer carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behind {
-    /// Every frame, as a wire would: ARP and LLDP too.
+    /// Every frame, as a wire would: ARP too.
     Everything,
     /// IP packets to these destinations.
     Prefixes(Vec<Prefix>),
@@ -195,6 +211,10 @@ impl Settings {
             if !value.is_power_of_two() || value > 1 << 24 {
                 return fail(format!("{name} is {value}: must be a power of two up to 2^24"));
             }
+        }
+        // Less than this and a burst of jumbo frames would not fit.
+        if recovery.replay_bytes.min(recovery.hold_bytes) < 128 << 10 {
+            return fail("replay_bytes and hold_bytes must be at least 128 KiB".into());
         }
         if recovery.holes == 0 || recovery.ack_packets == 0 {
             return fail("holes and ack_packets must be at least 1".into());

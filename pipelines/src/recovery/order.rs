@@ -100,14 +100,22 @@ impl Order {
         }
     }
 
-    /// Places a packet of `lane` numbered `seq`.
+    /// Places a packet of `lane` numbered `seq`. `room`: whether one that is in order can be
+    /// delivered now; if not, it waits too.
     #[inline]
-    pub fn arrive(&mut self, lane: u16, seq: Seq, packet: Packet, now: Time) -> Placement {
+    pub fn arrive(
+        &mut self,
+        lane: u16,
+        seq: Seq,
+        packet: Packet,
+        now: Time,
+        room: bool,
+    ) -> Placement {
         let Some(state) = self.lanes.get_mut(usize::from(lane)) else {
             return Placement::Refused(packet);
         };
         let ahead = seq.ahead_of(state.expected);
-        if ahead == 0 {
+        if ahead == 0 && room {
             state.expected = seq.next();
             return Placement::Deliver(packet);
         }
@@ -310,7 +318,7 @@ mod tests {
     fn arrive(pool: &Pool, order: &mut Order, lane: u16, seq: u32) -> Vec<u32> {
         let packet = pool.copy(&seq.to_be_bytes()).expect("buffers");
         let mut delivered = Vec::new();
-        if let Placement::Deliver(packet) = order.arrive(lane, Seq(seq), packet, Time(9)) {
+        if let Placement::Deliver(packet) = order.arrive(lane, Seq(seq), packet, Time(9), true) {
             delivered.push(number(&packet));
         }
         delivered.extend(std::iter::from_fn(|| order.release(lane)).map(|p| number(&p)));
@@ -335,10 +343,24 @@ mod tests {
         arrive(&pool, &mut order, 0, 0);
         arrive(&pool, &mut order, 0, 5);
         let packet = || pool.copy(b"x").expect("buffers");
-        assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9)), Placement::TooLate(_)));
-        assert!(matches!(order.arrive(0, Seq(5), packet(), Time(9)), Placement::TooLate(_)));
-        assert!(matches!(order.arrive(0, Seq(1 << 21), packet(), Time(9)), Placement::Refused(_)));
-        assert!(matches!(order.arrive(4, Seq(0), packet(), Time(9)), Placement::Refused(_)));
+        assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9), true), Placement::TooLate(_)));
+        assert!(matches!(order.arrive(0, Seq(5), packet(), Time(9), true), Placement::TooLate(_)));
+        assert!(matches!(
+            order.arrive(0, Seq(1 << 21), packet(), Time(9), true),
+            Placement::Refused(_)
+        ));
+        assert!(matches!(order.arrive(4, Seq(0), packet(), Time(9), true), Placement::Refused(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_delivered_yet_waits_in_its_order() {
+        let (pool, mut order) = bed(16, 1 << 20);
+        let packet = || pool.copy(&0u32.to_be_bytes()).expect("buffers");
+        assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9), false), Placement::Held));
+        assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9), false), Placement::TooLate(_)));
+        assert!(order.is_ready(0));
+        assert_eq!(order.release(0).map(|packet| number(&packet)), Some(0));
+        assert_eq!(arrive(&pool, &mut order, 0, 1), [1]);
     }
 
     #[test]
@@ -364,12 +386,12 @@ mod tests {
             arrive(&pool, &mut order, 0, seq);
         }
         let packet = pool.copy(&6u32.to_be_bytes()).expect("buffers");
-        let Placement::Full(packet) = order.arrive(0, Seq(6), packet, Time(9)) else {
+        let Placement::Full(packet) = order.arrive(0, Seq(6), packet, Time(9), true) else {
             panic!("the bound was passed")
         };
         assert_eq!(order.give_up_oldest(), Some((0, 2)));
         assert_eq!(order.release(0).map(|p| number(&p)), Some(2));
-        assert!(matches!(order.arrive(0, Seq(6), packet, Time(9)), Placement::Held));
+        assert!(matches!(order.arrive(0, Seq(6), packet, Time(9), true), Placement::Held));
         assert_eq!(order.high_water(), 3 * FOOTPRINT);
         order.reset();
         assert_eq!((order.held(), order.bytes, pool.stats().in_use), (0, 0, 0));

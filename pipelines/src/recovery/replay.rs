@@ -168,6 +168,13 @@ impl Replay {
         Lookup::Resend(frame.clone())
     }
 
+    /// How many numbers from `seq` on are forgotten.
+    #[must_use]
+    pub fn forgotten_from(&self, seq: Seq) -> u32 {
+        let known = self.next.plus((self.entries.len() as u32).wrapping_neg());
+        known.ahead_of(seq).max(0).cast_unsigned()
+    }
+
     /// When the oldest packet still held was first sent.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
@@ -278,6 +285,7 @@ mod tests {
         assert_eq!(bed.memory.evicted, 3);
         assert!(matches!(bed.lookup(0, 9), Lookup::Forgotten));
         assert!(matches!(bed.lookup(2, 9), Lookup::Forgotten));
+        assert_eq!((bed.replay.forgotten_from(Seq(1)), bed.replay.forgotten_from(Seq(5))), (2, 0));
         assert!(matches!(bed.lookup(3, 9), Lookup::Resend(_)));
         assert_eq!(bed.memory.high_water, 8 * 320);
     }

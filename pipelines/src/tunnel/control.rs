@@ -141,7 +141,14 @@ pub fn read(message: &[u8]) -> Result<Message<'_>, Malformed> {
             let (nonce, echo) = (body.u64()?, body.u64()?);
             let (time, echoed_time) = (body.u64()?, body.u64()?);
             let [channels, ..] = body.take::<4>()?;
-            Ok(Message::Hello(Hello { nonce, echo, time, echoed_time, channels, lanes: body.u32()? }))
+            Ok(Message::Hello(Hello {
+                nonce,
+                echo,
+                time,
+                echoed_time,
+                channels,
+                lanes: body.u32()?,
+            }))
         }
         FEEDBACK => {
             let echoed_time = body.u64()?;
@@ -240,7 +247,7 @@ const ITEM_LEN: usize = 16;
 /// A message being written: everything behind the tunnel header, the MAC excepted.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    text: ArrayVec<u8, { PREFIX_LEN + MAX_BODY }>,
+    text: ArrayVec<u8, { PREFIX_LEN + MAX_BODY + MAC_LEN }>,
     /// Where the block that takes ranges begins.
     block: Option<usize>,
 }
@@ -286,7 +293,7 @@ impl Draft {
     /// Adds a block to a feedback message; `false` when it is full.
     pub fn block(&mut self, channel: u8, cumulative: Seq) -> bool {
         let begin = self.text.len();
-        if self.text.remaining_capacity() < BLOCK_LEN {
+        if self.room() < BLOCK_LEN {
             return false;
         }
         self.put(&[channel, 0, 0, 0]);
@@ -297,7 +304,7 @@ impl Draft {
 
     /// Adds a range to the last block; `false` when there is none or it, or the message, is full.
     pub fn range(&mut self, range: Range) -> bool {
-        let room = self.text.remaining_capacity() >= RANGE_LEN;
+        let room = self.room() >= RANGE_LEN;
         let count = self.block.and_then(|begin| self.text.get_mut(begin + 1));
         match count {
             Some(count) if room && *count < u8::MAX => *count += 1,
@@ -318,7 +325,7 @@ impl Draft {
 
     /// Adds an item to a gone message; `false` when it is full.
     pub fn item(&mut self, item: GoneItem) -> bool {
-        if self.text.remaining_capacity() < ITEM_LEN {
+        if self.room() < ITEM_LEN {
             return false;
         }
         let at = item.at.unwrap_or(LanePosition { lane: 0, seq: Seq(0) });
@@ -330,26 +337,32 @@ impl Draft {
         true
     }
 
-    /// Whether a gone or feedback message has anything in it.
+    /// Whether a gone message has no item yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.block.is_none() && self.text.len() <= PREFIX_LEN + 8
+        self.block.is_none() && self.text.len() <= PREFIX_LEN + 4
     }
 
-    /// Bytes behind the tunnel header, MAC included.
+    /// Whether it is a hello, to be sealed under the key of the pair.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.text.len() + MAC_LEN
+    pub fn is_hello(&self) -> bool {
+        self.text.first() == Some(&HELLO)
     }
 
-    /// Numbers the message, and writes it with its MAC into `out`, which is [`Draft::len`] long.
-    pub fn seal(&mut self, header: &[u8; HEADER_LEN], number: u64, key: Key, out: &mut [u8]) {
+    /// Numbers the message and ends it with its MAC: all that follows the tunnel header `header`.
+    #[must_use]
+    pub fn seal(&mut self, header: &[u8; HEADER_LEN], number: u64, key: Key) -> &[u8] {
         if let Some(field) = self.text.get_mut(4..PREFIX_LEN) {
             field.copy_from_slice(&number.to_be_bytes());
         }
         let mac = key.mac(&[header, &self.text]);
-        let text = self.text.iter().chain(&mac);
-        out.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+        self.put(&mac);
+        &self.text
+    }
+
+    /// Bytes that the body may still grow by.
+    fn room(&self) -> usize {
+        self.text.remaining_capacity().saturating_sub(MAC_LEN)
     }
 
     /// Bodies are built of parts whose room was checked, or that always fit.
@@ -391,16 +404,12 @@ mod tests {
     }
 
     fn sealed(mut draft: Draft, number: u64) -> Vec<u8> {
-        let mut message = HEADER.to_vec();
-        message.resize(HEADER_LEN + draft.len(), 0);
-        draft.seal(&HEADER, number, key(), &mut message[HEADER_LEN..]);
-        message
+        [&HEADER, draft.seal(&HEADER, number, key())].concat()
     }
 
     #[test]
     fn every_message_reads_back() {
-        let hello =
-            Hello { nonce: 1, echo: 2, time: 3, echoed_time: 4, channels: 5, lanes: 4_096 };
+        let hello = Hello { nonce: 1, echo: 2, time: 3, echoed_time: 4, channels: 5, lanes: 4_096 };
         let message = sealed(Draft::hello(&hello), 0);
         assert_eq!(envelope(&message), Ok(Envelope { number: 0, is_hello: true }));
         assert!(is_authentic(&message, key()));
@@ -431,7 +440,8 @@ mod tests {
         let range = Range { start: Seq(1), count: 2 };
         assert!(!draft.range(range), "no block yet");
         assert!(draft.block(0, Seq(4)) && draft.block(9, Seq(5)));
-        let ranges = std::iter::repeat_with(|| draft.range(range)).take_while(|&taken| taken).count();
+        let ranges =
+            std::iter::repeat_with(|| draft.range(range)).take_while(|&taken| taken).count();
         let message = sealed(draft, 3);
         assert!(message.len() <= MAX_MESSAGE && message.len() + RANGE_LEN > MAX_MESSAGE);
         let Ok(Message::Feedback { echoed_time: 55, blocks }) = read(&message) else { panic!() };

@@ -5,4 +5,3 @@ pub mod auth;
 pub mod control;
 pub mod header;
 pub mod outer;
-

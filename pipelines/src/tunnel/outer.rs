@@ -9,8 +9,8 @@ use arrayvec::ArrayVec;
 use dataplane::memory::Packet;
 
 use super::header::HEADER_LEN;
-use crate::gateway::Mac;
 use crate::checksum::{Sum, finish};
+use crate::gateway::Mac;
 
 const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
@@ -213,7 +213,14 @@ impl Local {
         }
         let source = IpAddr::from([ip[12], ip[13], ip[14], ip[15]]);
         let pseudo = || Sum::of(&[0, UDP]).and(&ip[12..20]);
-        Some(self.udp(packet, source, udp, ETHERNET_LEN + IPV4_LEN, total.checked_sub(IPV4_LEN)?, pseudo))
+        Some(self.udp(
+            packet,
+            source,
+            udp,
+            ETHERNET_LEN + IPV4_LEN,
+            total.checked_sub(IPV4_LEN)?,
+            pseudo,
+        ))
     }
 
     fn ipv6(&self, packet: &Packet, ip: &[u8], ours: [u8; 16]) -> Option<Incoming> {

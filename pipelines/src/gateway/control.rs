@@ -1,0 +1,375 @@
+//! Control messages: what is sent when, and what a received one leads to.
+
+use dataplane::drops::DropReason;
+use dataplane::memory::Packet;
+use dataplane::port::TxQueue;
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
+
+use super::peer::{Peer, Timer};
+use super::session::Outcome;
+use super::{Common, wan_to_lan};
+use crate::recovery::{LanePosition, Lookup, Range, Seq};
+use crate::tunnel::control::{
+    Blocks, Draft, GoneItem, Hello, Items, Message, envelope, is_authentic, read,
+};
+use crate::tunnel::header::{Header, Kind};
+
+/// A channel in use is probed this often, to measure its round trip.
+const MEASURE: Nanos = 50 * MILLISECOND;
+/// Messages that one call may send about one channel; what is left is due at once.
+const MESSAGES: usize = 8;
+/// A longer round trip than this is no measurement.
+const LONGEST_RTT: Nanos = 10 * SECOND;
+/// Traffic class of control messages: network control, CS6 (RFC 4594).
+const TOS: u8 = 48 << 2;
+
+/// Where a message may be put among what waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before everything.
+    First,
+    /// Behind the channel's packets: it must not overtake them.
+    Last,
+}
+
+/// Sends a hello, by another channel each time: a dead path does not end the session.
+pub(super) fn send_hello(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
+    let (channels, lanes) = (peer.senders.len() as u8, peer.lanes.len() as u32);
+    let hello = peer.session.hello(channels, lanes, now);
+    let channel = peer.hello_channel % peer.senders.len().max(1);
+    peer.hello_channel = channel + 1;
+    send(common, peer, channel, Draft::hello(&hello), Place::First, queues);
+    common.wheel.set(peer.timer(Timer::Hello), peer.session.hello_due());
+}
+
+/// Does what is due for a channel we send by: lets go of what is too old, probes.
+pub(super) fn tend_sender(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let timer = peer.timer(Timer::Sender(channel));
+    let Some(sender) = peer.senders.get_mut(channel) else { return };
+    let age = common.settings.recovery.replay_age;
+    while sender.replay.oldest().is_some_and(|sent| sent.after(age) <= now) {
+        sender.replay.evict_oldest(&mut common.memory);
+    }
+    let Some(latest) = sender.replay.latest() else { return };
+    let due = if sender.last_probe >= latest {
+        // Nothing was sent since; probes that nobody answers come less and less often.
+        sender.last_probe.after(sender.rtt.patience() << sender.unanswered.min(4))
+    } else {
+        latest.after(tail_delay(sender.rtt.smoothed())).min(sender.last_probe.after(MEASURE))
+    };
+    if due > now {
+        common.wheel.set(timer, due);
+        return;
+    }
+    common.wheel.set(timer, now.after(sender.rtt.patience() << sender.unanswered.min(4)));
+    sender.last_probe = now;
+    sender.unanswered = sender.unanswered.saturating_add(1);
+    let probe = Draft::probe(channel as u8, sender.replay.next(), now.0);
+    send(common, peer, channel, probe, Place::Last, queues);
+}
+
+/// How long a channel is quiet before its tail is probed.
+pub(super) fn tail_delay(rtt: Nanos) -> Nanos {
+    (rtt / 16).clamp(100 * MICROSECOND, 2 * MILLISECOND)
+}
+
+/// Does what is due for a channel we receive by: acknowledges, asks for what is missing.
+pub(super) fn tend_receiver(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let packets = common.settings.recovery.ack_packets;
+    let Some(receiver) = peer.receivers.get_mut(channel) else { return };
+    let due = receiver.confirm_at.min(receiver.holes.due());
+    if due <= now || receiver.unconfirmed >= packets {
+        send_feedback(common, peer, channel, 0, now, queues);
+        return;
+    }
+    if due != Time::NEVER {
+        common.wheel.set_no_later(peer.timer(Timer::Receiver(channel)), due);
+    }
+}
+
+/// Acknowledges what arrived by a channel, and asks for what is missing and due. `echo`: the time
+/// of the probe this answers, or 0.
+fn send_feedback(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    echo: u64,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    for message in 0..MESSAGES {
+        let Some(receiver) = peer.receivers.get_mut(channel) else { return };
+        let mut draft = Draft::feedback(if message == 0 { echo } else { 0 });
+        draft.block(channel as u8, receiver.holes.cumulative());
+        let (mut asked, mut full) = (0, false);
+        let rtt = receiver.rtt;
+        receiver.holes.ask(now, &rtt, |range| {
+            full = !draft.range(range);
+            asked += if full { 0 } else { u64::from(range.count) };
+            !full
+        });
+        receiver.unconfirmed = 0;
+        receiver.confirm_at = Time::NEVER;
+        common.counters.nacks_sent += u64::from(asked > 0);
+        common.counters.numbers_asked += asked;
+        // The peer's channels and ours need not be the same number.
+        let back = channel % peer.senders.len().max(1);
+        send(common, peer, back, draft, Place::First, queues);
+        if !full {
+            break;
+        }
+    }
+    let Some(receiver) = peer.receivers.get(channel) else { return };
+    let due = receiver.holes.due();
+    if due != Time::NEVER {
+        common.wheel.set(peer.timer(Timer::Receiver(channel)), due);
+    }
+}
+
+/// Encapsulates and queues a message; one that finds no buffer or no room is lost, as any message
+/// may be: the pool and the drop counters say so.
+fn send(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    mut draft: Draft,
+    place: Place,
+    queues: &mut [TxQueue],
+) {
+    let keys = peer.session.keys();
+    let (key, tag) = (keys.send, keys.send_tag);
+    let header = Header {
+        kind: Kind::Control,
+        channel: channel as u8,
+        tag,
+        seq: Seq(0),
+        at: LanePosition { lane: 0, seq: Seq(0) },
+        tenant: 0,
+        class: 0,
+    };
+    let is_hello = draft.is_hello();
+    let (key, number) = match is_hello {
+        true => (peer.session.pair_key(), 0),
+        false => (key, peer.session.next_number()),
+    };
+    let Some(sender) = peer.senders.get(channel) else { return };
+    let Some(queue) = queues.get_mut(sender.port) else { return };
+    let Some(mut packet) = common.pool.alloc() else { return };
+    let header = header.bytes();
+    let text = draft.seal(&header, number, key);
+    if !packet.append(&common.pool, text) || !sender.outer.encapsulate(&mut packet, &header, TOS) {
+        common.counters.drops.count(DropReason::ControlNoBuffer, text.len());
+        return;
+    }
+    let bytes = packet.len();
+    let queued = match place {
+        Place::First => queue.push_urgent(packet.freeze()),
+        Place::Last => queue.push(packet.freeze()),
+    };
+    match queued {
+        Ok(()) => common.counters.control.add(bytes),
+        Err(_) => common.counters.drops.count(DropReason::WanQueueFull, bytes),
+    }
+}
+
+/// Takes in a control message, which begins with its tunnel header and ends where the packet ends.
+pub(super) fn receive(
+    common: &mut Common,
+    peer: &mut Peer,
+    packet: &Packet,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let message = packet.head();
+    if let Err(reason) = take(common, peer, packet, message, now, queues) {
+        common.counters.drops.count(reason, packet.len());
+    }
+}
+
+fn take(
+    common: &mut Common,
+    peer: &mut Peer,
+    packet: &Packet,
+    message: &[u8],
+    now: Time,
+    queues: &mut [TxQueue],
+) -> Result<(), DropReason> {
+    if packet.len() != message.len() {
+        return Err(DropReason::ControlMalformed); // longer than any message, so in segments
+    }
+    let envelope = envelope(message).map_err(|_| DropReason::ControlMalformed)?;
+    let key = if envelope.is_hello { peer.session.pair_key() } else { peer.session.keys().receive };
+    if !is_authentic(message, key) {
+        return Err(DropReason::ControlAuthentication);
+    }
+    if !envelope.is_hello && !peer.session.accept(envelope.number, now) {
+        return Err(DropReason::ControlReplayed);
+    }
+    match read(message).map_err(|_| DropReason::ControlMalformed)? {
+        Message::Hello(hello) => on_hello(common, peer, &hello, now, queues),
+        Message::Probe { channel, next, time } => {
+            on_probe(common, peer, usize::from(channel), next, time, now, queues);
+        }
+        Message::Feedback { echoed_time, blocks } => {
+            on_feedback(common, peer, echoed_time, blocks, now, queues);
+        }
+        Message::Gone { channel, items } => {
+            on_gone(common, peer, usize::from(channel), items, now, queues);
+        }
+    }
+    Ok(())
+}
+
+fn on_hello(
+    common: &mut Common,
+    peer: &mut Peer,
+    hello: &Hello,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    if peer.session.take(hello, now) == Outcome::Began {
+        common.counters.sessions += 1;
+        wan_to_lan::give_up_all(common, peer, queues);
+        for sender in &mut peer.senders {
+            sender.replay.reset(&mut common.memory);
+        }
+        peer.restart(hello.channels, hello.lanes, &common.settings.recovery);
+    }
+    let measured = peer.session.rtt;
+    let senders = peer.senders.iter_mut().map(|sender| &mut sender.rtt);
+    let receivers = peer.receivers.iter_mut().map(|receiver| &mut receiver.rtt);
+    senders.chain(receivers).filter(|rtt| !rtt.is_measured()).for_each(|rtt| *rtt = measured);
+    common.wheel.set(peer.timer(Timer::Hello), peer.session.hello_due());
+}
+
+/// The far side says how far it has sent: what is missing before that is lost.
+fn on_probe(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    next: Seq,
+    time: u64,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let Some(receiver) = peer.receivers.get_mut(channel) else {
+        common.counters.drops.count(DropReason::ControlMalformed, 0);
+        return;
+    };
+    if !receiver.holes.announce(next, now) {
+        common.counters.drops.count(DropReason::WanOutOfWindow, 0);
+    }
+    send_feedback(common, peer, channel, time, now, queues);
+}
+
+/// Acknowledgements and requests of the far side.
+fn on_feedback(
+    common: &mut Common,
+    peer: &mut Peer,
+    echoed_time: u64,
+    blocks: Blocks<'_>,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    for (index, block) in blocks.flatten().enumerate() {
+        let channel = usize::from(block.channel);
+        let Some(sender) = peer.senders.get_mut(channel) else { continue };
+        if sender.replay.confirm(block.cumulative, &mut common.memory) > 0 {
+            sender.unanswered = 0;
+        }
+        let sample = now.0.wrapping_sub(echoed_time);
+        if index == 0 && echoed_time != 0 && sample < LONGEST_RTT {
+            sender.rtt.sample(sample);
+            sender.unanswered = 0;
+        }
+        for range in block.ranges {
+            if !repair(common, peer, channel, range, now, queues) {
+                break;
+            }
+        }
+    }
+}
+
+/// Sends again what is asked for and held, and says what is gone. `false` when the port has no
+/// more room: the far side will ask again.
+fn repair(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    range: Range,
+    now: Time,
+    queues: &mut [TxQueue],
+) -> bool {
+    let Some(sender) = peer.senders.get_mut(channel) else { return false };
+    let Some(queue) = queues.get_mut(sender.port) else { return false };
+    // Nobody can miss more than was sent and is unconfirmed.
+    let unconfirmed = sender.replay.unconfirmed();
+    let behind = sender.replay.next().ahead_of(range.start);
+    if behind <= 0 {
+        return true;
+    }
+    let skip = behind.cast_unsigned().saturating_sub(unconfirmed);
+    let guard = sender.rtt.smoothed() / 2;
+    let mut gone = Draft::gone(channel as u8);
+    let mut room = true;
+    let mut at = range.start.plus(skip);
+    let end = range.start.plus(range.count.min(behind.cast_unsigned()));
+    while room && at.ahead_of(end) < 0 {
+        let one = Range { start: at, count: 1 };
+        match sender.replay.lookup(at, now, guard) {
+            Lookup::Resend(frame) => {
+                let bytes = frame.len();
+                room = queue.push_urgent(frame).is_ok();
+                if room {
+                    common.counters.resent.add(bytes);
+                }
+            }
+            Lookup::Gone(place) => room = gone.item(GoneItem { range: one, at: Some(place) }),
+            Lookup::Forgotten => {
+                let count = sender.replay.forgotten_from(at);
+                let count = count.min(end.offset_from(at));
+                room = gone.item(GoneItem { range: Range { start: at, count }, at: None });
+                at = at.plus(count.saturating_sub(1));
+            }
+            Lookup::JustResent | Lookup::Confirmed | Lookup::NeverSent => {}
+        }
+        at = at.next();
+    }
+    if !gone.is_empty() {
+        send(common, peer, channel, gone, Place::First, queues);
+    }
+    room
+}
+
+/// The far side no longer has what we asked for: nobody waits for it any more.
+fn on_gone(
+    common: &mut Common,
+    peer: &mut Peer,
+    channel: usize,
+    items: Items<'_>,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    for item in items {
+        let Some(receiver) = peer.receivers.get_mut(channel) else { return };
+        let given_up = receiver.holes.give_up(item.range);
+        let Some(at) = item.at.filter(|_| given_up > 0) else { continue };
+        if peer.order.gone(at.lane, at.seq, now) {
+            common.counters.gave_up += 1;
+            wan_to_lan::release(common, peer, at.lane, queues);
+        }
+    }
+    wan_to_lan::watch_hold(common, peer);
+}

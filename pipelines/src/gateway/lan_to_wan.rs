@@ -1,0 +1,184 @@
+//! From the LAN to the WAN: whose is it, which lane and channel; number, encapsulate, remember.
+
+use dataplane::drops::DropReason;
+use dataplane::memory::Packet;
+use dataplane::port::{Burst, TxQueue};
+use dataplane::time::Time;
+
+use super::classify::{Classified, classify};
+use super::control::tail_delay;
+use super::peer::{Peer, Timer};
+use super::{Behind, Carry, Oversize, Role};
+use super::{Common, Gateway};
+use crate::recovery::{LanePosition, Seq};
+use crate::tunnel::header::{Header, Kind};
+
+impl Gateway {
+    pub(super) fn lan_to_wan(
+        &mut self,
+        port: usize,
+        burst: &mut Burst,
+        now: Time,
+        queues: &mut [TxQueue],
+    ) {
+        for packet in burst.drain(..) {
+            self.common.counters.lan_rx.add(packet.len());
+            let class = match classify(packet.head()) {
+                Ok(class) => class,
+                Err(reason) => {
+                    self.common.counters.drops.count(reason, packet.len());
+                    continue;
+                }
+            };
+            let Some(index) = self.peers.iter().position(|peer| peer.carries(&class)) else {
+                self.common.forward_bare(port, packet, queues);
+                continue;
+            };
+            self.tunnel(index, port, &class, packet, now, queues);
+        }
+    }
+
+    /// Sends a packet through the tunnel to peer number `index`.
+    #[inline]
+    fn tunnel(
+        &mut self,
+        index: usize,
+        port: usize,
+        class: &Classified,
+        packet: Packet,
+        now: Time,
+        queues: &mut [TxQueue],
+    ) {
+        let (common, peers) = (&mut self.common, &mut self.peers);
+        let Some(peer) = peers.get_mut(index) else { return };
+        if !peer.session.is_up(now) {
+            common.counters.unprotected += 1;
+            common.forward_bare(port, packet, queues);
+            return;
+        }
+        let lane = class.hash as usize & (peer.lanes.len() - 1);
+        let channel = peer.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
+        let Some(sender) = peer.senders.get(channel) else { return };
+        if packet.len() > sender.largest {
+            match common.settings.oversize {
+                Oversize::Drop => {
+                    common.counters.drops.count(DropReason::LanOversize, packet.len());
+                }
+                Oversize::Forward => {
+                    common.counters.oversize_forwarded += 1;
+                    common.forward_bare(port, packet, queues);
+                }
+            }
+            return;
+        }
+        let Some(queue) = queues.get_mut(sender.port) else { return };
+        if queue.room() == 0 {
+            common.counters.drops.count(DropReason::WanQueueFull, packet.len());
+            return;
+        }
+        let limit = common.settings.recovery.replay_bytes;
+        if common.memory.bytes + packet.footprint() as u64 > limit {
+            make_room(common, peers, packet.footprint() as u64);
+        }
+        let Some(peer) = peers.get_mut(index) else { return };
+        number(common, peer, (lane, channel), class, packet, now, queue);
+    }
+}
+
+/// Numbers and encapsulates a packet, remembers it and queues it; the queue has room.
+#[inline]
+fn number(
+    common: &mut Common,
+    peer: &mut Peer,
+    (lane, channel): (usize, usize),
+    class: &Classified,
+    mut packet: Packet,
+    now: Time,
+    queue: &mut TxQueue,
+) {
+    let timer = peer.timer(Timer::Sender(channel));
+    let (Some(sender), Some(next)) = (peer.senders.get_mut(channel), peer.lanes.get_mut(lane))
+    else {
+        return;
+    };
+    let (kind, stripped) = match (peer.carry, class.ip_version) {
+        (Carry::Ip, 4) => (Kind::Ipv4, class.ip_offset),
+        (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset),
+        _ => (Kind::Ethernet, 0),
+    };
+    let at = LanePosition { lane: lane as u16, seq: *next };
+    let tag = peer.session.keys().send_tag;
+    let header = Header {
+        kind,
+        channel: channel as u8,
+        tag,
+        seq: sender.replay.next(),
+        at,
+        tenant: 0,
+        class: 0,
+    };
+    let fits = packet.trim_front(usize::from(stripped))
+        && sender.outer.encapsulate(&mut packet, &header.bytes(), class.tos & DSCP);
+    if !fits {
+        common.counters.drops.count(DropReason::LanNoHeadroom, packet.len());
+        return;
+    }
+    *next = Seq::next(*next);
+    common.counters.tunnelled.add(packet.len());
+    let frame = packet.freeze();
+    sender.replay.push(frame.clone(), at, now, &mut common.memory);
+    if queue.push(frame).is_err() {
+        debug_assert!(false, "the queue had room");
+    }
+    common.wheel.set_no_later(timer, now.after(tail_delay(sender.rtt.smoothed())));
+}
+
+/// The bits of the traffic class that the outer header takes over. ECN stays at Not-ECT: the
+/// compatibility mode of RFC 6040, in which the network drops where it would mark.
+const DSCP: u8 = 0xfc;
+
+/// Lets go of the oldest packets of all channels until `bytes` more fit in the replay buffer.
+#[cold]
+fn make_room(common: &mut Common, peers: &mut [Peer], bytes: u64) {
+    let limit = common.settings.recovery.replay_bytes;
+    while common.memory.bytes + bytes > limit {
+        let senders = peers.iter_mut().flat_map(|peer| &mut peer.senders);
+        let oldest = senders.min_by_key(|sender| sender.replay.oldest().unwrap_or(Time::NEVER));
+        if !oldest.is_some_and(|sender| sender.replay.evict_oldest(&mut common.memory)) {
+            return;
+        }
+    }
+}
+
+impl Peer {
+    /// Whether a packet from the LAN is this peer's to carry.
+    #[inline]
+    fn carries(&self, class: &Classified) -> bool {
+        match &self.behind {
+            Behind::Everything => self.carry == Carry::Ethernet || class.ip_version != 0,
+            Behind::Prefixes(prefixes) => class
+                .destination
+                .is_some_and(|address| prefixes.iter().any(|prefix| prefix.contains(address))),
+        }
+    }
+}
+
+impl Common {
+    /// Passes a packet on to the other end of the wire, as it is.
+    pub(super) fn forward_bare(&mut self, port: usize, packet: Packet, queues: &mut [TxQueue]) {
+        let Some(out) = self.settings.ports.get(port).map(|port| port.bump) else { return };
+        let role = self.settings.ports.get(out).map(|port| port.role);
+        let bytes = packet.len();
+        let queue = queues.get_mut(out);
+        if queue.is_some_and(|queue| queue.push(packet.freeze()).is_ok()) {
+            self.counters.forwarded_bare += 1;
+            if role == Some(Role::Lan) {
+                self.counters.lan_tx.add(bytes);
+            }
+        } else {
+            let lan = role == Some(Role::Lan);
+            let reason = if lan { DropReason::LanQueueFull } else { DropReason::WanQueueFull };
+            self.counters.drops.count(reason, bytes);
+        }
+    }
+}

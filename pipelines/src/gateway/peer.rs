@@ -1,0 +1,291 @@
+//! Everything a gateway keeps for one peer.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use dataplane::time::Time;
+use dataplane::wheel::TimerId;
+
+use super::session::Session;
+use super::settings::{Behind, Carry, MAX_CHANNELS, PeerSettings, RecoverySettings, Settings};
+use crate::recovery::{Holes, Order, OrderLimits, Replay, Rtt, Seq};
+use crate::tunnel::outer::{End, Outer, ip_overhead};
+
+/// Most lanes a peer may announce: the header has 16 bits for them.
+pub(super) const MAX_LANES: u32 = 65_536;
+
+/// The send side of one channel.
+pub(super) struct Sender {
+    pub(super) outer: Outer,
+    /// The WAN port it leaves by.
+    pub(super) port: usize,
+    /// Largest packet it carries, as the LAN port received it.
+    pub(super) largest: usize,
+    pub(super) replay: Replay,
+    pub(super) rtt: Rtt,
+    pub(super) last_probe: Time,
+    /// Probes since anything was confirmed.
+    pub(super) unanswered: u32,
+}
+
+/// The receive side of one of the peer's channels.
+pub(super) struct Receiver {
+    pub(super) holes: Holes,
+    /// Packets since the last acknowledgement.
+    pub(super) unconfirmed: u32,
+    /// When the next acknowledgement is due; [`Time::NEVER`] if none is.
+    pub(super) confirm_at: Time,
+    /// From request to repair.
+    pub(super) rtt: Rtt,
+}
+
+/// A peer gateway.
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) behind: Behind,
+    pub(super) carry: Carry,
+    pub(super) lan: usize,
+    pub(super) session: Session,
+    pub(super) senders: Vec<Sender>,
+    pub(super) receivers: Vec<Receiver>,
+    /// Next number of each of our lanes.
+    pub(super) lanes: Box<[Seq]>,
+    /// The channel of each of our lanes.
+    pub(super) lane_channel: Box<[u8]>,
+    pub(super) order: Order,
+    /// Lanes that can be released and had no room; `is_ready` says which are in the list.
+    pub(super) ready: VecDeque<u16>,
+    pub(super) is_ready: Box<[bool]>,
+    /// Which channel the next hello goes by.
+    pub(super) hello_channel: usize,
+    /// Receivers that took packets in the present burst, a bit each.
+    pub(super) touched: u64,
+    timers: u32,
+    order_limits: OrderLimits,
+}
+
+/// Timers of a peer: its own, then one a sender, then one a receiver.
+const OWN_TIMERS: u32 = 2;
+/// Timers a peer needs.
+pub(super) const TIMERS: u32 = OWN_TIMERS + 2 * MAX_CHANNELS as u32;
+
+/// What a timer of a peer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    Hello,
+    Hold,
+    Sender(usize),
+    Receiver(usize),
+}
+
+impl Timer {
+    /// The timer with this number within its peer.
+    pub(super) fn from_index(index: u32) -> Self {
+        let channels = MAX_CHANNELS as u32;
+        match index {
+            0 => Self::Hello,
+            1 => Self::Hold,
+            n if n < OWN_TIMERS + channels => Self::Sender((n - OWN_TIMERS) as usize),
+            n => Self::Receiver((n - OWN_TIMERS - channels) as usize),
+        }
+    }
+
+    fn index(self) -> u32 {
+        match self {
+            Self::Hello => 0,
+            Self::Hold => 1,
+            Self::Sender(channel) => OWN_TIMERS + channel as u32,
+            Self::Receiver(channel) => OWN_TIMERS + (MAX_CHANNELS + channel) as u32,
+        }
+    }
+}
+
+impl Peer {
+    /// A peer, number `index` of the gateway. The settings have been checked.
+    pub(super) fn new(
+        settings: &Settings,
+        peer: &PeerSettings,
+        index: usize,
+        nonce: u64,
+        now: Time,
+    ) -> Self {
+        let recovery = &settings.recovery;
+        let rtt = Rtt::assumed(recovery.initial_rtt);
+        let senders = senders(settings, peer, rtt);
+        let limits = OrderLimits {
+            lanes: peer.lanes,
+            packets: recovery.hold_packets,
+            bytes: recovery.hold_bytes,
+        };
+        Self {
+            address: peer.address,
+            behind: peer.behind.clone(),
+            carry: peer.carry,
+            lan: peer.lan,
+            session: Session::new(&peer.key, nonce, rtt, now),
+            lane_channel: spread_lanes(peer),
+            senders,
+            receivers: Vec::with_capacity(MAX_CHANNELS),
+            lanes: vec![Seq(0); peer.lanes as usize].into(),
+            order: Order::new(limits),
+            ready: VecDeque::with_capacity(peer.lanes as usize),
+            is_ready: vec![false; peer.lanes as usize].into(),
+            hello_channel: 0,
+            touched: 0,
+            timers: index as u32 * TIMERS,
+            order_limits: limits,
+        }
+    }
+
+    /// The wheel's name for a timer of this peer.
+    #[inline]
+    pub(super) fn timer(&self, timer: Timer) -> TimerId {
+        TimerId(self.timers + timer.index())
+    }
+
+    /// A session began: whatever is numbered begins at zero. The peer uses so many `channels` and
+    /// `lanes`. What was held must have been released, what was remembered let go.
+    pub(super) fn restart(&mut self, channels: u8, lanes: u32, recovery: &RecoverySettings) {
+        let lanes = lanes.clamp(1, MAX_LANES);
+        self.lanes.fill(Seq(0));
+        if self.is_ready.len() == lanes as usize {
+            self.order.reset();
+        } else {
+            self.order_limits.lanes = lanes;
+            self.order = Order::new(self.order_limits);
+            self.is_ready = vec![false; lanes as usize].into();
+            self.ready = VecDeque::with_capacity(lanes as usize);
+        }
+        self.ready.clear();
+        self.is_ready.fill(false);
+        let channels = usize::from(channels).clamp(1, MAX_CHANNELS);
+        self.receivers.truncate(channels);
+        for receiver in &mut self.receivers {
+            receiver.holes.reset();
+            receiver.unconfirmed = 0;
+            receiver.confirm_at = Time::NEVER;
+        }
+        let rtt = self.session.rtt;
+        self.receivers.resize_with(channels, || Receiver {
+            holes: Holes::new(recovery.holes),
+            unconfirmed: 0,
+            confirm_at: Time::NEVER,
+            rtt,
+        });
+        for sender in &mut self.senders {
+            sender.unanswered = 0;
+        }
+    }
+
+    /// Marks a lane that can be released and has no room now.
+    pub(super) fn mark_ready(&mut self, lane: u16) {
+        if let Some(listed) = self.is_ready.get_mut(usize::from(lane))
+            && !*listed
+        {
+            *listed = true;
+            self.ready.push_back(lane);
+        }
+    }
+
+    /// The lane that waits for room longest.
+    pub(super) fn take_ready(&mut self) -> Option<u16> {
+        let lane = self.ready.pop_front()?;
+        if let Some(listed) = self.is_ready.get_mut(usize::from(lane)) {
+            *listed = false;
+        }
+        Some(lane)
+    }
+}
+
+/// The channels of a peer: those of its first path first.
+fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
+    let mut senders = Vec::new();
+    for path in &peer.paths {
+        for _ in 0..path.channels {
+            let Some(port) = settings.ports.get(path.port) else { continue };
+            let channel = senders.len() as u8;
+            let from = End { mac: port.mac, address: settings.address };
+            let to = End { mac: path.next_hop, address: peer.address };
+            // Carrying IP, the LAN's Ethernet header stays behind.
+            let left_behind = if peer.carry == Carry::Ip { 14 } else { 0 };
+            let overhead = ip_overhead(settings.address);
+            senders.push(Sender {
+                outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
+                port: path.port,
+                largest: (path.mtu as usize).saturating_sub(overhead) + left_behind,
+                replay: Replay::new(settings.recovery.replay_packets),
+                rtt,
+                last_probe: Time::ZERO,
+                unanswered: 0,
+            });
+        }
+    }
+    senders
+}
+
+/// Gives each lane a channel, each path a share of the lanes in proportion to its weight.
+///
+/// A stream keeps its lane and so its path. The lanes of the paths are interleaved evenly: the
+/// path that is furthest behind its share takes the next.
+fn spread_lanes(peer: &PeerSettings) -> Box<[u8]> {
+    let total: u64 = peer.paths.iter().map(|path| u64::from(path.weight)).sum();
+    let mut taken = vec![0u64; peer.paths.len()];
+    let mut first = Vec::new();
+    let mut channels = 0u8;
+    for path in &peer.paths {
+        first.push(channels);
+        channels += path.channels;
+    }
+    let mut lane_channel = Vec::with_capacity(peer.lanes as usize);
+    for lane in 0..u64::from(peer.lanes) {
+        let behind = |(index, path): (usize, &super::PathSettings)| {
+            let due = (lane + 1) * u64::from(path.weight);
+            due.saturating_sub(taken.get(index).map_or(0, |taken| taken * total))
+        };
+        let index = (0..peer.paths.len()).rev().max_by_key(|&i| behind((i, &peer.paths[i])));
+        let index = index.unwrap_or(0);
+        let channel = taken[index] % u64::from(peer.paths[index].channels.max(1));
+        lane_channel.push(first[index] + channel as u8);
+        taken[index] += 1;
+    }
+    lane_channel.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PathSettings;
+    use super::*;
+
+    #[test]
+    fn timers_have_names_of_their_own() {
+        for index in 0..TIMERS {
+            assert_eq!(Timer::from_index(index).index(), index);
+        }
+    }
+
+    #[test]
+    fn lanes_are_shared_out_by_weight_and_over_channels() {
+        let path = |weight, channels| PathSettings {
+            name: "p".into(),
+            port: 1,
+            next_hop: [0; 6],
+            weight,
+            channels,
+            mtu: 9_000,
+        };
+        let peer = PeerSettings {
+            name: "b".into(),
+            address: [192, 0, 2, 2].into(),
+            behind: Behind::Everything,
+            carry: Carry::Ethernet,
+            lan: 0,
+            key: vec![0; 16],
+            lanes: 64,
+            paths: vec![path(3, 2), path(1, 1)],
+        };
+        let lanes = spread_lanes(&peer);
+        let count = |channel| lanes.iter().filter(|&&c| c == channel).count();
+        assert_eq!((count(0), count(1), count(2)), (24, 24, 16));
+        assert!(lanes.chunks(4).all(|four| four.iter().filter(|&&c| c == 2).count() == 1));
+    }
+}

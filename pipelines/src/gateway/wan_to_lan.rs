@@ -1,0 +1,281 @@
+//! From the WAN to the LAN: find what is missing, a channel; restore the order, a lane; deliver.
+
+use dataplane::drops::DropReason;
+use dataplane::memory::Packet;
+use dataplane::port::{Burst, TxQueue};
+use dataplane::time::Time;
+
+use super::peer::{Peer, Timer};
+use super::{Common, Gateway, control};
+use crate::recovery::{Arrival, LanePosition, Placement};
+use crate::tunnel::header::{HEADER_LEN, Header, Kind};
+use crate::tunnel::outer::{Incoming, Local};
+
+const ETHERNET_LEN: usize = 14;
+
+impl Gateway {
+    pub(super) fn wan_to_lan(
+        &mut self,
+        local: &Local,
+        port: usize,
+        burst: &mut Burst,
+        now: Time,
+        queues: &mut [TxQueue],
+    ) {
+        for packet in burst.drain(..) {
+            self.common.counters.wan_rx.add(packet.len());
+            let drop = match local.recognise(&packet) {
+                Incoming::Tunnel { source, offset, end } => match self.peer_at(source) {
+                    Some(index) => {
+                        let Some(peer) = self.peers.get_mut(index) else { continue };
+                        let span = (offset, end);
+                        tunnelled(&mut self.common, peer, packet, span, now, queues);
+                        continue;
+                    }
+                    None => DropReason::WanUnknownPeer,
+                },
+                Incoming::Bare => {
+                    self.common.forward_bare(port, packet, queues);
+                    continue;
+                }
+                Incoming::Malformed => DropReason::WanMalformed,
+                Incoming::BadChecksum => DropReason::WanChecksum,
+                Incoming::ForUs => DropReason::WanForUs,
+            };
+            self.common.counters.drops.count(drop, packet.len());
+        }
+        for peer in &mut self.peers {
+            let mut touched = std::mem::take(&mut peer.touched);
+            while touched != 0 {
+                let channel = touched.trailing_zeros() as usize;
+                touched &= touched - 1;
+                control::tend_receiver(&mut self.common, peer, channel, now, queues);
+            }
+        }
+    }
+
+    #[inline]
+    fn peer_at(&mut self, address: std::net::IpAddr) -> Option<usize> {
+        if self.peers.get(self.last_peer).is_none_or(|peer| peer.address != address) {
+            self.last_peer = self.peers.iter().position(|peer| peer.address == address)?;
+        }
+        Some(self.last_peer)
+    }
+}
+
+/// A packet of the tunnel with `peer`; its tunnel header begins and its bytes end at `span`.
+#[inline]
+fn tunnelled(
+    common: &mut Common,
+    peer: &mut Peer,
+    mut packet: Packet,
+    (offset, end): (usize, usize),
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    packet.truncate(end);
+    let header = packet.head().get(offset..).map(Header::read);
+    let (Some(Ok(header)), true) = (header, packet.trim_front(offset)) else {
+        common.counters.drops.count(DropReason::WanMalformed, packet.len());
+        return;
+    };
+    if header.kind == Kind::Control {
+        control::receive(common, peer, &packet, now, queues);
+        return;
+    }
+    if !peer.session.is_current(header.tag) {
+        common.counters.drops.count(DropReason::WanStaleSession, packet.len());
+        return;
+    }
+    let channel = usize::from(header.channel);
+    let Some(receiver) = peer.receivers.get_mut(channel) else {
+        common.counters.drops.count(DropReason::WanMalformed, packet.len());
+        return;
+    };
+    match receiver.holes.arrive(header.seq, now, &receiver.rtt) {
+        Arrival::New => {}
+        Arrival::Repair(sample) => {
+            common.counters.repaired += 1;
+            sample.into_iter().for_each(|rtt| receiver.rtt.sample(rtt));
+        }
+        Arrival::Late => common.counters.reordered += 1,
+        Arrival::Duplicate => {
+            common.counters.drops.count(DropReason::WanDuplicate, packet.len());
+            return;
+        }
+        Arrival::Refused => {
+            common.counters.drops.count(DropReason::WanOutOfWindow, packet.len());
+            return;
+        }
+    }
+    receiver.unconfirmed += 1;
+    if receiver.confirm_at == Time::NEVER {
+        receiver.confirm_at = now.after(common.settings.recovery.ack_delay);
+    }
+    peer.touched |= 1 << channel;
+    if let Some(packet) = common.decapsulate(peer, packet, header.kind) {
+        place(common, peer, header.at, packet, now, queues);
+    }
+}
+
+impl Common {
+    /// Takes the tunnel header off, and puts an Ethernet header on if none was carried.
+    #[inline]
+    fn decapsulate(&mut self, peer: &Peer, mut packet: Packet, kind: Kind) -> Option<Packet> {
+        let trimmed = packet.trim_front(HEADER_LEN);
+        debug_assert!(trimmed, "the header was read from here");
+        let ethertype = match kind {
+            Kind::Ethernet | Kind::Control => return Some(packet),
+            Kind::Ipv4 => [0x08, 0x00],
+            Kind::Ipv6 => [0x86, 0xdd],
+        };
+        let port = self.settings.ports.get(peer.lan)?;
+        let header = port.next_hop.zip(packet.prepend(ETHERNET_LEN));
+        let Some((next_hop, header)) = header else {
+            self.counters.drops.count(DropReason::LanNoNextHop, packet.len());
+            return None;
+        };
+        let source = port.mac.iter().chain(&ethertype);
+        header.iter_mut().zip(next_hop.iter().chain(source)).for_each(|(to, from)| *to = *from);
+        Some(packet)
+    }
+
+    /// Gives a packet to a LAN port.
+    #[inline]
+    fn deliver(&mut self, port: usize, packet: Packet, queues: &mut [TxQueue]) {
+        let bytes = packet.len();
+        let queue = queues.get_mut(port);
+        match queue.is_some_and(|queue| queue.push(packet.freeze()).is_ok()) {
+            true => self.counters.lan_tx.add(bytes),
+            false => self.counters.drops.count(DropReason::LanQueueFull, bytes),
+        }
+    }
+}
+
+/// Puts a packet in its place: delivers it and what waited for it, or holds it.
+#[inline]
+fn place(
+    common: &mut Common,
+    peer: &mut Peer,
+    at: LanePosition,
+    packet: Packet,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
+    match peer.order.arrive(at.lane, at.seq, packet, now, room) {
+        Placement::Deliver(packet) => {
+            common.deliver(peer.lan, packet, queues);
+            if peer.order.held() > 0 {
+                release(common, peer, at.lane, queues);
+            }
+        }
+        Placement::Held => {
+            watch_hold(common, peer);
+            if !room && peer.order.is_ready(at.lane) {
+                peer.mark_ready(at.lane);
+            }
+        }
+        Placement::TooLate(packet) => {
+            common.counters.drops.count(DropReason::WanTooLate, packet.len());
+        }
+        Placement::Refused(packet) => {
+            common.counters.drops.count(DropReason::WanOutOfWindow, packet.len());
+            common.counters.gave_up += 1;
+        }
+        Placement::Full(packet) => make_room(common, peer, at, packet, now, queues),
+    }
+}
+
+/// The hold buffer is at its bound: whoever waits longest stops waiting, until the packet fits.
+#[cold]
+fn make_room(
+    common: &mut Common,
+    peer: &mut Peer,
+    at: LanePosition,
+    packet: Packet,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let before = peer.order.held();
+    give_up_oldest(common, peer, queues);
+    if peer.order.held() < before {
+        // Fewer are held now, so this ends.
+        place(common, peer, at, packet, now, queues);
+    } else {
+        // Nothing could be released: the LAN takes nothing.
+        common.counters.drops.count(DropReason::LanQueueFull, packet.len());
+        common.counters.gave_up += 1;
+        peer.order.gone(at.lane, at.seq, now);
+    }
+}
+
+/// Delivers what `lane` can release, as far as the LAN port's queue has room.
+pub(super) fn release(common: &mut Common, peer: &mut Peer, lane: u16, queues: &mut [TxQueue]) {
+    while queues.get(peer.lan).is_some_and(|queue| queue.room() > 0) {
+        let Some(packet) = peer.order.release(lane) else { return };
+        common.deliver(peer.lan, packet, queues);
+    }
+    if peer.order.is_ready(lane) {
+        peer.mark_ready(lane);
+    }
+}
+
+/// Goes on with lanes that had no room.
+pub(super) fn release_ready(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+    for _ in 0..peer.ready.len() {
+        if let Some(lane) = peer.take_ready() {
+            release(common, peer, lane, queues);
+        }
+    }
+}
+
+/// Sees to it that nothing is held longer than it may be.
+pub(super) fn watch_hold(common: &mut Common, peer: &Peer) {
+    if let Some(since) = peer.order.oldest() {
+        let due = since.after(common.settings.recovery.hold_age);
+        common.wheel.set_no_later(peer.timer(Timer::Hold), due);
+    }
+}
+
+/// Gives up what has been waited for too long.
+pub(super) fn give_up_aged(
+    common: &mut Common,
+    peer: &mut Peer,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let age = common.settings.recovery.hold_age;
+    while peer.order.oldest().is_some_and(|since| since.after(age) <= now) {
+        let before = peer.order.held();
+        give_up_oldest(common, peer, queues);
+        if peer.order.held() == before {
+            // The LAN takes nothing now; what can be released waits for room, not for the WAN.
+            common.wheel.set(peer.timer(Timer::Hold), now.after(age));
+            return;
+        }
+    }
+    watch_hold(common, peer);
+}
+
+/// A session ended: what is held goes out in the order there is, as far as there is room.
+pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+    loop {
+        let before = peer.order.held();
+        give_up_oldest(common, peer, queues);
+        if peer.order.held() == before {
+            break;
+        }
+    }
+    while let Some((lane, _)) = peer.order.give_up_oldest() {
+        let Some(packet) = peer.order.release(lane) else { break };
+        common.counters.drops.count(DropReason::LanQueueFull, packet.len());
+    }
+}
+
+fn give_up_oldest(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+    if let Some((lane, skipped)) = peer.order.give_up_oldest() {
+        common.counters.gave_up += u64::from(skipped);
+        release(common, peer, lane, queues);
+    }
+}
