@@ -217,6 +217,9 @@ impl Report {
         let bytes = report::bytes(rocev2.bytes);
         writeln!(output, "RoCEv2: {packets} packets, {bytes}B, {malformed} malformed")?;
         writeln!(output, "ICRC: {icrc_checked} checked, {icrc_bad} bad")?;
+        if *icrc_bad > 0 {
+            writeln!(output, "Packets with a bad ICRC are in no stream; --no-icrc lets them in")?;
+        }
         let Rocev2 { untracked_packets, untracked_connections, .. } = rocev2;
         if *untracked_packets + *untracked_connections > 0 {
             writeln!(

@@ -78,6 +78,16 @@ fn tables_name_what_is_there_and_fit_a_terminal() {
 }
 
 #[test]
+fn damage_is_pointed_out() {
+    let mut bytes = std::fs::read(capture("rc-atomic.pcap")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let tables = inspect(&["-"], &bytes);
+    assert!(text(&tables.stdout).contains("178 checked, 1 bad\nPackets with a bad ICRC are in no"));
+    assert_eq!(json(&inspect(&["-", "--json"], &bytes))["rocev2"]["icrc_bad"], 1);
+}
+
+#[test]
 fn several_captures_are_parts_of_one() {
     let (one, two) = (capture("rc-send.pcap"), capture("ud-send.pcap"));
     let report = json(&inspect(&[&one, &two, "--json"], b""));

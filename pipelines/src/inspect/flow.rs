@@ -105,8 +105,10 @@ impl Sender {
 const MAX_CANDIDATES: usize = 16;
 /// Responses that must fit one request flow alone before it is believed.
 const ENOUGH_HITS: u32 = 2;
-/// Responses for which all request flows of the opposite direction are searched.
-const MAX_SEARCHES: u32 = 64;
+/// After n searches of all request flows of the opposite direction, 2^n - 2 responses pass before
+/// the next one, up to this n: so a search costs little a packet, and yet a capture that begins in
+/// the middle of a long window finds its peers in the end.
+const MAX_WAIT: u32 = 10;
 
 /// Finds out which request flow of the opposite direction a response stream answers.
 ///
@@ -117,6 +119,8 @@ pub(super) struct Answers {
     candidates: ArrayVec<FlowIndex, MAX_CANDIDATES>,
     hits: u32,
     searches: u32,
+    /// Responses that pass until the next search.
+    wait: u32,
     newest: Option<u32>,
 }
 
@@ -148,10 +152,12 @@ impl Answers {
             return;
         }
         self.hits = 0;
-        if self.searches == MAX_SEARCHES {
+        if self.wait > 0 {
+            self.wait -= 1;
             return;
         }
-        self.searches += 1;
+        self.searches = (self.searches + 1).min(MAX_WAIT);
+        self.wait = (1 << self.searches) - 2;
         for index in opposite.iter().copied().filter(|index| covers(*index)) {
             if self.candidates.try_push(index).is_err() {
                 // Too many to follow; a later response may fit fewer.
@@ -197,7 +203,14 @@ mod tests {
     #[test]
     fn a_contradiction_starts_the_search_again() {
         assert_eq!(answers(&[0..10, 50..90], &[1, 2, 51]), None);
-        assert_eq!(answers(&[0..10, 50..90], &[1, 2, 51, 52]), Some(1));
+        assert_eq!(answers(&[0..10, 50..90], &[1, 2, 51, 52, 53, 54]), Some(1));
+    }
+
+    #[test]
+    fn a_long_prelude_of_other_responses_is_outlived() {
+        let responses: Vec<u32> = (0..100_000).collect();
+        assert_eq!(answers(&[90_000..200_000], &responses[..90_000]), None);
+        assert_eq!(answers(&[90_000..200_000], &responses), Some(0));
     }
 
     #[test]
