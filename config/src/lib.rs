@@ -1,2 +1,4 @@
 //! The typed configuration of `compute-gateway`.
 #![forbid(unsafe_code)]
+
+pub mod units;
