@@ -3,6 +3,9 @@
 
 use proptest::prelude::*;
 
+use prop::collection::vec;
+use prop::sample::Index;
+
 use super::*;
 
 /// Frames published with right ICRCs: an ACK over IPv4 and over IPv6, a padded SEND Last, and a
@@ -237,9 +240,8 @@ fn datagrams_and_notifications_have_no_order() {
 proptest! {
     #[test]
     fn any_bytes_are_counted_once(
-        frames in prop::collection::vec(
-            (0..5usize, any::<u8>(), prop::collection::vec(any::<(prop::sample::Index, u8)>(), 0..6),
-             any::<prop::sample::Index>()),
+        frames in vec(
+            (0..5usize, any::<u8>(), vec(any::<(Index, u8)>(), 0..6), any::<Index>()),
             0..40,
         ),
     ) {
