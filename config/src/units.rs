@@ -24,7 +24,7 @@ pub struct Span(pub u64);
 /// A text that is no quantity: what is wrong with it, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {remedy}")]
-pub struct UnitError {
+pub struct ValueError {
     /// What is wrong.
     pub what: String,
     /// What to write instead.
@@ -92,11 +92,14 @@ const SPAN: Kind = Kind {
 const MAX_DECIMALS: usize = 18;
 
 impl Kind {
-    fn error(&self, what: String) -> UnitError {
-        UnitError { what, remedy: format!("write a number and a unit, as in \"{}\"", self.example) }
+    fn error(&self, what: String) -> ValueError {
+        ValueError {
+            what,
+            remedy: format!("write a number and a unit, as in \"{}\"", self.example),
+        }
     }
 
-    fn parse(&self, text: &str) -> Result<u64, UnitError> {
+    fn parse(&self, text: &str) -> Result<u64, ValueError> {
         let trimmed = text.trim();
         let is_number = |c: char| c.is_ascii_digit() || c == '.';
         let end = trimmed.find(|c| !is_number(c)).unwrap_or(trimmed.len());
@@ -110,14 +113,14 @@ impl Kind {
             return Err(self.error(format!("\"{shown}\" is not a {}", self.name)));
         }
         let scale = self.scale(unit.trim_start(), number)?;
-        self.value(whole, decimals.trim_end_matches('0'), scale).map_err(|what| UnitError {
+        self.value(whole, decimals.trim_end_matches('0'), scale).map_err(|what| ValueError {
             what: format!("\"{shown}\" {what}"),
             remedy: format!("write a whole number of {}s, below 2^64 of them", self.smallest),
         })
     }
 
     /// The size of a unit; `number` is what stands before it, for the remedy.
-    fn scale(&self, unit: &str, number: &str) -> Result<u64, UnitError> {
+    fn scale(&self, unit: &str, number: &str) -> Result<u64, ValueError> {
         if let Some((_, scale)) = self.units.iter().find(|(name, _)| *name == unit) {
             return Ok(*scale);
         }
@@ -133,7 +136,7 @@ impl Kind {
                 format!("units are {}", names.join(", "))
             }
         };
-        Err(UnitError { what, remedy })
+        Err(ValueError { what, remedy })
     }
 
     /// `whole.decimals` times `scale`; both are digits only.
@@ -166,9 +169,9 @@ impl Kind {
 macro_rules! quantity {
     ($name:ident, $kind:expr) => {
         impl FromStr for $name {
-            type Err = UnitError;
+            type Err = ValueError;
 
-            fn from_str(text: &str) -> Result<Self, UnitError> {
+            fn from_str(text: &str) -> Result<Self, ValueError> {
                 $kind.parse(text).map(Self)
             }
         }
