@@ -1,2 +1,5 @@
 //! A network in a box, in virtual time.
 #![forbid(unsafe_code)]
+
+mod queue;
+mod rng;
