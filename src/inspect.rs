@@ -62,6 +62,8 @@ pub(crate) fn run(args: &Args) -> Exit {
     let report = Report::new(files, errors, &inspector);
     let printed = report::print(|output| match args.json {
         true => report::write_json(output, &report),
+        // Nothing could be read: the complaints say it all.
+        false if report.packets == 0 && !read_all => Ok(()),
         false => report.write_tables(output),
     });
     if read_all { printed } else { Exit::Refused }

@@ -131,7 +131,7 @@ fn one_unreadable_capture_does_not_hide_the_others() {
 #[test]
 fn what_is_no_capture_is_refused() {
     let output = inspect(&["-"], b"# Captures\n");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
     assert!(text(&output.stderr).contains("neither pcap nor pcapng"));
     let output = inspect(&[], b"");
     assert_eq!(output.status.code(), Some(2), "usage");

@@ -6,17 +6,26 @@ use super::MAX_CAPTURED_LEN;
 
 /// Why a capture cannot be read, or not further: file, place, fault.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: byte {offset}, packet {packet}: {fault}")]
+#[error("{file}: {}: {fault}", self.place())]
 pub struct CaptureError {
     /// The name the reader was given.
     pub file: String,
     /// Offset in the file of the header, record or block at fault.
     pub offset: u64,
-    /// Number of the packet that could not be read, counted from 1.
+    /// Number of the packet that could not be read, counted from 1; 0 if it is the file's header.
     pub packet: u64,
     /// What is wrong.
     #[source]
     pub fault: Fault,
+}
+
+impl CaptureError {
+    fn place(&self) -> String {
+        match self.packet {
+            0 => format!("byte {}", self.offset),
+            packet => format!("byte {}, packet {packet}", self.offset),
+        }
+    }
 }
 
 /// What is wrong with a capture, each with its remedy.

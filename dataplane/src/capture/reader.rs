@@ -48,7 +48,7 @@ impl Reader<File> {
             Ok(file) => Reader::new(name, file),
             Err(error) => {
                 let fault = Fault::Io(error);
-                Err(CaptureError { file: name, offset: 0, packet: 1, fault })
+                Err(CaptureError { file: name, offset: 0, packet: 0, fault })
             }
         }
     }
@@ -64,7 +64,7 @@ impl<R: Read> Reader<R> {
         let mut window = Window::new(input);
         match recognise(&mut window) {
             Ok(format) => Ok(Reader { name, window, format, packets: 0, ended: false }),
-            Err(fault) => Err(CaptureError { file: name, offset: 0, packet: 1, fault }),
+            Err(fault) => Err(CaptureError { file: name, offset: 0, packet: 0, fault }),
         }
     }
 

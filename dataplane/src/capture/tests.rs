@@ -200,7 +200,7 @@ fn pcapng_in_both_byte_orders_with_interfaces_and_sections() {
 
 #[test]
 fn what_is_no_capture_is_called_so() {
-    assert!(failure(b"", 0).contains("x.pcap: byte 0, packet 1: the file is empty"));
+    assert!(failure(b"", 0).contains("x.pcap: byte 0: the file is empty"));
     assert!(failure(b"ab", 0).contains("neither pcap nor pcapng"));
     assert!(failure(b"#!/bin/sh\n", 0).contains("neither pcap nor pcapng"));
     assert!(failure(&[0x1f, 0x8b, 8, 0], 0).contains("gunzip"));
