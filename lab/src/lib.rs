@@ -1,5 +1,6 @@
 //! A network in a box, in virtual time.
 #![forbid(unsafe_code)]
 
-mod queue;
-mod rng;
+pub mod events;
+pub mod link;
+pub mod random;
