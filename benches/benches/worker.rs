@@ -1,0 +1,139 @@
+//! The whole worker between in-memory ports: packets a second, cycles a packet a stage, and
+//! allocations after start, in each direction.
+//!
+//! `cargo bench -p compute-gateway-benches --bench worker`. The WAN between the two workers copies
+//! packets from one pool to the other, as two NICs would; that is outside what is measured.
+
+use allocation_counter::measure;
+use benches::{LAN, Pair, WAN, write_frames};
+use dataplane::cycles;
+use dataplane::port::BURST;
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
+use dataplane::worker::{StageCounters, WorkerCounters};
+
+/// Streams at a time.
+const STREAMS: u32 = 64;
+/// Packets measured.
+const PACKETS: u64 = 2_000_000;
+/// Time between bursts: 32 packets in 3.2 µs are 10 million a second.
+const PACE: Nanos = 3_200;
+
+struct Scenario {
+    name: &'static str,
+    payload: usize,
+    delay: Nanos,
+    checksum: bool,
+    drop_every: u64,
+}
+
+fn main() {
+    // Under `cargo test --benches` a bench only shows that it runs.
+    let packets = if std::env::args().any(|arg| arg == "--bench") { PACKETS } else { 10_000 };
+    let hertz = cycles_per_second();
+    println!("worker, {STREAMS} streams, bursts of {BURST}, TSC at {:.2} GHz", hertz / 1e9);
+    let base = Scenario {
+        name: "256 B, round trip 4 us",
+        payload: 256,
+        delay: 2 * MICROSECOND,
+        checksum: false,
+        drop_every: 0,
+    };
+    let far = Scenario { name: "256 B, round trip 5 ms", delay: 5 * MILLISECOND / 2, ..base };
+    let large = Scenario { name: "1 KiB, round trip 5 ms", payload: 1_024, ..far };
+    let summed = Scenario { name: "1 KiB, 5 ms, outer checksum", checksum: true, ..large };
+    let lossy = Scenario { name: "256 B, 5 ms, 1 % lost", drop_every: 100, ..far };
+    for scenario in [base, far, large, summed, lossy] {
+        run(&scenario, packets, hertz);
+    }
+}
+
+fn run(scenario: &Scenario, packets: u64, hertz: f64) {
+    let frames = write_frames(STREAMS, scenario.payload);
+    let mut pair = Pair::new(scenario.delay, scenario.checksum);
+    pair.drop_every = scenario.drop_every;
+    let mut sent = 0u64;
+    let mut send = |pair: &mut Pair, until: u64| {
+        while sent < until {
+            for _ in 0..BURST {
+                let frame = &frames[(sent % u64::from(STREAMS)) as usize];
+                let packet = pair.sides[0].pool.copy(frame).expect("the pool holds the round trip");
+                pair.sides[0].lan.inject(packet).expect("the ring holds a burst");
+                sent += 1;
+            }
+            pair.step(PACE);
+        }
+    };
+    // Fill the round trip first: tables, queues and buffers reach their working size.
+    let warm_up = 100_000.min(packets);
+    send(&mut pair, warm_up);
+    let before = pair.sides.each_ref().map(|side| side.worker.counters().clone());
+    let allocations = measure(|| send(&mut pair, warm_up + packets));
+    let after = pair.sides.each_ref().map(|side| side.worker.counters().clone());
+
+    println!("\n{}", scenario.name);
+    println!(
+        "  {:<26} {:>10} {:>12} {:>10} {:>11}",
+        "STAGE", "CALLS", "PACKETS", "PKTS/CALL", "CYCLES/PKT"
+    );
+    let directions = [("LAN -> WAN", 0, LAN, WAN), ("WAN -> LAN", 1, WAN, LAN)];
+    for (direction, side, from, to) in directions {
+        report(direction, &before[side], &after[side], (from, to), hertz);
+    }
+    let gave_up: u64 = pair.sides.iter().map(|s| s.worker.pipeline().counters().gave_up).sum();
+    let drops: u64 = pair.sides.iter().map(|s| s.worker.pipeline().counters().drops.total()).sum();
+    println!(
+        "  allocations after start: {}, resent: {}, given up: {gave_up}, dropped: {drops}",
+        allocations.count_total,
+        pair.sides[0].worker.pipeline().counters().resent.packets,
+    );
+}
+
+/// Prints the stages of one direction; the other direction's carry acknowledgements, and count.
+fn report(
+    direction: &str,
+    before: &WorkerCounters,
+    after: &WorkerCounters,
+    (from, to): (usize, usize),
+    hertz: f64,
+) {
+    let packets = after.pipeline[from].packets - before.pipeline[from].packets;
+    let stages = [
+        ("receive", before.receive[from], after.receive[from]),
+        ("pipeline", before.pipeline[from], after.pipeline[from]),
+        ("transmit", before.transmit[to], after.transmit[to]),
+        ("other side: receive", before.receive[to], after.receive[to]),
+        ("other side: pipeline", before.pipeline[to], after.pipeline[to]),
+        ("other side: transmit", before.transmit[from], after.transmit[from]),
+        ("timers", before.timers, after.timers),
+    ];
+    let mut total = 0.0;
+    for (name, before, after) in stages {
+        let StageCounters { calls, packets: handled, cycles } = StageCounters {
+            calls: after.calls - before.calls,
+            packets: after.packets - before.packets,
+            cycles: after.cycles - before.cycles,
+        };
+        let per_packet = cycles as f64 / packets as f64;
+        total += per_packet;
+        if calls > 0 {
+            let name = format!("{direction} {name}");
+            let per_call = handled as f64 / calls as f64;
+            println!("  {name:<33} {calls:>9} {handled:>10} {per_call:>9.1} {per_packet:>10.1}");
+        }
+    }
+    let rate = hertz / total / 1e6;
+    println!(
+        "  {:<33} {:>30} {total:>10.1} = {rate:.1} Mpps a core",
+        format!("{direction} in all"),
+        ""
+    );
+}
+
+/// Cycles of the counter in a second of the monotonic clock.
+fn cycles_per_second() -> f64 {
+    let (begin, first) = (std::time::Instant::now(), cycles::read());
+    while begin.elapsed().as_millis() < 50 {
+        std::hint::spin_loop();
+    }
+    (cycles::read() - first) as f64 / begin.elapsed().as_secs_f64()
+}
