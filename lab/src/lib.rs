@@ -2,5 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod events;
+pub mod ledger;
 pub mod link;
 pub mod random;
+pub mod stream;

@@ -1,0 +1,89 @@
+use super::*;
+
+fn stream(number: u8) -> StreamKey {
+    StreamKey::Ethernet { src: [number; 6], dst: [0; 6], ethertype: 0x88b5, vlan: None }
+}
+
+/// A ledger of frames `names` sent at their place in the list, one stream an upper-case letter.
+fn sent(names: &[&str]) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (at, name) in (0..).zip(names) {
+        ledger.send(Time(at), stream(name.as_bytes()[0]), name.as_bytes());
+    }
+    ledger
+}
+
+fn received(names: &[&str], arrivals: &[&str]) -> Account {
+    let mut ledger = sent(names);
+    arrivals.iter().for_each(|name| ledger.receive(name.as_bytes()));
+    ledger.account()
+}
+
+#[test]
+fn all_in_order_is_well() {
+    let account = received(&["A1", "A2", "B1"], &["B1", "A1", "A2"]);
+    let expected = Account { sent: 3, delivered: 3, delivered_bytes: 6, ..Account::default() };
+    assert_eq!(account, expected);
+}
+
+#[test]
+fn a_lost_frame_is_missing_and_leaves_a_gap() {
+    let account = received(&["A1", "A2", "A3", "A4"], &["A1", "A3", "A4"]);
+    assert_eq!((account.missing, account.out_of_sequence, account.late), (1, 1, 0));
+    let tail = received(&["A1", "A2"], &["A1"]);
+    assert_eq!((tail.missing, tail.out_of_sequence), (1, 0));
+}
+
+#[test]
+fn an_overtaken_frame_is_late() {
+    let account = received(&["A1", "A2", "A3", "A4"], &["A1", "A3", "A2", "A4"]);
+    assert_eq!((account.missing, account.out_of_sequence, account.late), (0, 1, 1));
+}
+
+#[test]
+fn altered_frames_and_duplicates_are_told_apart() {
+    let account = received(&["A1", "A2"], &["A1", "A1", "Ax", "A2"]);
+    assert_eq!((account.duplicates, account.altered, account.missing), (1, 1, 0));
+}
+
+#[test]
+fn repeats_of_the_capture_are_no_duplicates() {
+    let names = ["A1", "A2", "A1", "A3"];
+    assert_eq!(
+        received(&names, &names),
+        received(&["A1", "A2", "A4", "A3"], &["A1", "A2", "A4", "A3"])
+    );
+    assert_eq!(received(&names, &["A1", "A2", "A3"]).missing, 1);
+    assert_eq!(received(&names, &["A1", "A1", "A1"]).duplicates, 1);
+}
+
+#[test]
+fn what_is_settled_moves_over_what_is_written_off() {
+    let mut ledger = sent(&["A1", "A2", "A3"]);
+    ledger.receive(b"A2");
+    assert_eq!((ledger.settled(), ledger.waiting_since()), (0, Some(Time(0))));
+    assert_eq!(ledger.write_off(Time(9), 10), Some(Time(10)));
+    assert_eq!(ledger.write_off(Time(10), 10), Some(Time(12)));
+    assert_eq!(ledger.settled(), 2);
+    ledger.receive(b"A1");
+    assert_eq!(ledger.account().missing, 1, "what comes after all is not missing");
+    assert_eq!(ledger.write_off(Time(12), 10), None);
+    assert_eq!((ledger.settled(), ledger.account().missing), (3, 1));
+}
+
+#[test]
+fn memory_is_bounded_by_what_is_on_its_way() {
+    let mut ledger = Ledger::default();
+    for number in 0..3 * REMEMBERED {
+        let frame = number.to_be_bytes();
+        ledger.send(Time(number), stream(0), &frame);
+        if number % 3 > 0 {
+            ledger.receive(&frame);
+        }
+        ledger.write_off(Time(number), 100);
+    }
+    assert!(ledger.entries.len() as u64 <= REMEMBERED + 101, "{}", ledger.entries.len());
+    assert_eq!(ledger.twins.len(), ledger.entries.len());
+    let account = ledger.account();
+    assert_eq!((account.missing, account.altered, account.duplicates), (REMEMBERED, 0, 0));
+}
