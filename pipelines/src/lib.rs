@@ -7,6 +7,7 @@
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
+//! | [`wire`] | checked views and builders of the bytes on the wire |
 //! | [`checksum`] | the Internet checksum |
 
 #![forbid(unsafe_code)]
@@ -16,3 +17,4 @@ pub mod gateway;
 pub mod inspect;
 pub mod recovery;
 pub mod tunnel;
+pub mod wire;

@@ -1,0 +1,128 @@
+//! The segment routing header of IPv6 (RFC 8754).
+
+use super::{BuildError, Malformed, fits, room_for};
+
+/// Routing type of segment routing (IANA).
+pub const ROUTING_TYPE: u8 = 4;
+/// Bytes before the segment list.
+pub const FIXED_LEN: usize = 8;
+/// Bytes of a segment identifier.
+pub const SEGMENT_LEN: usize = 16;
+
+/// A segment routing header.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    fixed: &'a [u8; FIXED_LEN],
+    segments: &'a [[u8; SEGMENT_LEN]],
+    tlvs: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// Looks at a routing header.
+    ///
+    /// # Errors
+    /// Another routing type; or its segment list does not fit its length, which is that of `bytes`
+    /// at most; or more segments are left than there can be (those listed, and one more that only
+    /// a reduced header's destination address holds: RFC 8754, section 4.1.1).
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let fixed: &[u8; FIXED_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        let [_, len, kind, left, last, ..] = *fixed;
+        if kind != ROUTING_TYPE {
+            return Err(Malformed::Kind);
+        }
+        let header = bytes.get(..(usize::from(len) + 1) * 8).ok_or(Malformed::Truncated)?;
+        let count = usize::from(last) + 1;
+        let (_, list) = header.split_at_checked(FIXED_LEN).ok_or(Malformed::Truncated)?;
+        if usize::from(left) > count {
+            return Err(Malformed::ExtensionHeaders);
+        }
+        let (list, tlvs) =
+            list.split_at_checked(count * SEGMENT_LEN).ok_or(Malformed::ExtensionHeaders)?;
+        Ok(Self { fixed, segments: list.as_chunks().0, tlvs })
+    }
+
+    /// What is behind the header.
+    #[must_use]
+    pub fn next_header(&self) -> u8 {
+        self.fixed[0]
+    }
+
+    /// Segments still to be visited; also the index of the active one.
+    #[must_use]
+    pub fn segments_left(&self) -> u8 {
+        self.fixed[3]
+    }
+
+    /// Index of the list's last element.
+    #[must_use]
+    pub fn last_entry(&self) -> u8 {
+        self.fixed[4]
+    }
+
+    /// Flags; 0x20 is the O-flag (RFC 9259).
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.fixed[5]
+    }
+
+    /// Tag.
+    #[must_use]
+    pub fn tag(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[6], self.fixed[7]])
+    }
+
+    /// The segment list as it is on the wire: the last segment of the path comes first.
+    #[must_use]
+    pub fn segments(&self) -> &'a [[u8; SEGMENT_LEN]] {
+        self.segments
+    }
+
+    /// What is behind the list, unread.
+    #[must_use]
+    pub fn tlvs(&self) -> &'a [u8] {
+        self.tlvs
+    }
+}
+
+/// What a header without TLVs is built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// What is behind the header.
+    pub next_header: u8,
+    /// Segments still to be visited.
+    pub segments_left: u8,
+    /// Flags.
+    pub flags: u8,
+    /// Tag.
+    pub tag: u16,
+    /// The segment list, last segment of the path first: 1 to 127.
+    pub segments: &'a [[u8; SEGMENT_LEN]],
+}
+
+impl Header<'_> {
+    /// Writes the header; returns its bytes.
+    ///
+    /// # Errors
+    /// No room, or a list without segments or with too many.
+    pub fn write(&self, buffer: &mut [u8]) -> Result<usize, BuildError> {
+        let count = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
+        let [.., count] = fits(count, 7, "number of segments")?.to_be_bytes();
+        let last = count.checked_sub(1).ok_or(BuildError::Field("number of segments"))?;
+        let len = FIXED_LEN + self.segments.len() * SEGMENT_LEN;
+        let (fixed, list) = room_for(buffer, len)?.split_at_mut(FIXED_LEN);
+        let [t0, t1] = self.tag.to_be_bytes();
+        fixed.copy_from_slice(&[
+            self.next_header,
+            count * 2,
+            ROUTING_TYPE,
+            self.segments_left,
+            last,
+            self.flags,
+            t0,
+            t1,
+        ]);
+        list.as_chunks_mut().0.copy_from_slice(self.segments);
+        Ok(len)
+    }
+}
