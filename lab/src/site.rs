@@ -1,0 +1,176 @@
+//! The gateway of a site: the one that runs live, with rings for ports and a clock that the lab
+//! moves.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use dataplane::memory::{Frame, Pool, PoolError, PoolSettings};
+use dataplane::port::Port;
+use dataplane::port::ring::{self, RingPeer};
+use dataplane::time::{Clock, MILLISECOND, Nanos, Time};
+use dataplane::worker::Worker;
+use pipelines::gateway::{
+    Behind, Carry, Gateway, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
+    Role, Settings, SettingsError,
+};
+
+use crate::scenario::{Bounds, Scenario};
+
+/// The LAN port; WAN port 1 + n is path n.
+pub(crate) const LAN: usize = 0;
+
+/// Frames that a port's rings and queues hold.
+const RING: usize = 1 << 12;
+/// Bytes of a packet buffer, and those kept free for the gateway's headers.
+const BUFFER_BYTES: u32 = 2_048;
+const HEADROOM: u32 = 128;
+/// Order domains.
+const LANES: u32 = 1_024;
+/// FIFO channels of all paths together: each path has an equal part.
+const CHANNELS: usize = 16;
+/// Rounds at one moment after which the gateway is taken to go round in circles.
+const MAX_ROUNDS: usize = 1 << 16;
+
+/// A gateway cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// Its settings contradict themselves.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Its packet memory cannot be had.
+    #[error("packet memory: {0}")]
+    Pool(#[from] PoolError),
+}
+
+/// A gateway and the far ends of its ports.
+pub(crate) struct Site {
+    worker: Worker<Gateway>,
+    ends: Vec<RingPeer>,
+    pool: Rc<Pool>,
+    hand: Rc<Cell<Time>>,
+    /// Frames from the network for which there was no buffer or no room.
+    missed: u64,
+}
+
+impl Site {
+    /// The gateway of site `side`, 0 or 1.
+    pub(crate) fn new(scenario: &Scenario, side: usize) -> Result<Self, SiteError> {
+        let settings = settings(scenario, side);
+        let held = settings.recovery.replay_bytes + settings.recovery.hold_bytes;
+        let rings = 4 * RING as u32 * (1 + scenario.paths.len() as u32);
+        let held = u32::try_from(held / u64::from(BUFFER_BYTES)).unwrap_or(u32::MAX);
+        let pool = Rc::new(Pool::new(PoolSettings {
+            buffers: held.saturating_add(rings),
+            buffer_bytes: BUFFER_BYTES,
+            headroom: HEADROOM,
+        })?);
+        let (clock, hand) = Clock::virtual_at(Time::ZERO);
+        let pairs = (0..settings.ports.len()).map(|_| ring::pair(RING));
+        let (ports, ends): (Vec<_>, Vec<_>) = pairs.unzip();
+        let ports = ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();
+        // Both gateways of a run need nonces of their own.
+        let seed = scenario.seed.wrapping_mul(2).wrapping_add(side as u64);
+        let gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, seed)?;
+        Ok(Self { worker: Worker::new(ports, RING, gateway, clock), ends, pool, hand, missed: 0 })
+    }
+
+    /// A frame arrives at a port; the next [`Site::work`] takes it in.
+    pub(crate) fn receive(&mut self, port: usize, frame: &[u8]) {
+        let packet = self.pool.copy(frame);
+        let taken = packet.zip(self.ends.get(port)).map(|(packet, end)| end.inject(packet));
+        self.missed += u64::from(!matches!(taken, Some(Ok(()))));
+    }
+
+    /// Works at `now` until there is nothing left to do, and hands over what is sent, by port.
+    /// `false` when that does not end.
+    pub(crate) fn work(&mut self, now: Time, mut send: impl FnMut(usize, &Frame)) -> bool {
+        self.hand.set(now);
+        for _ in 0..MAX_ROUNDS {
+            let busy = self.worker.round();
+            for (port, end) in self.ends.iter().enumerate() {
+                while let Some(frame) = end.take() {
+                    send(port, &frame);
+                }
+            }
+            if !busy {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// When it has something to do of its own accord.
+    pub(crate) fn next_event(&self) -> Option<Time> {
+        self.worker.next_event()
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        self.worker.pipeline()
+    }
+
+    /// Frames from the network for which there was no buffer or no room.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Ends the run: lets go of everything, and returns how many buffers are not home then.
+    pub(crate) fn close(&mut self, now: Time) -> u32 {
+        self.worker.pipeline_mut().clear();
+        self.work(now, |_, _| {});
+        self.worker.pipeline_mut().clear();
+        self.pool.stats().in_use
+    }
+}
+
+/// How long the play waits at most for a frame that the gateways may still deliver: as long as
+/// they try to repair it and hold others back for it, and two round trips for what that takes.
+pub(crate) fn patience(scenario: &Scenario) -> Nanos {
+    let longest = scenario.paths.iter().map(|path| path.does.delay).max().unwrap_or(0);
+    let recovery = recovery(scenario);
+    recovery.replay_age + recovery.hold_age + 4 * longest + MILLISECOND
+}
+
+fn recovery(scenario: &Scenario) -> RecoverySettings {
+    let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
+    RecoverySettings { replay_bytes, hold_bytes, ..RecoverySettings::default() }
+}
+
+fn settings(scenario: &Scenario, side: usize) -> Settings {
+    let mac = |side: usize, port: usize| [2, 0, 0, 0, port as u8, side as u8 + 1];
+    let address = |side: usize| IpAddr::from([192, 0, 2, side as u8 + 1]);
+    let channels = (CHANNELS / scenario.paths.len().max(1)).max(1) as u8;
+    let lan = PortSettings { role: Role::Lan, mac: mac(side, LAN), bump: 1, next_hop: None };
+    let wan = |path| PortSettings {
+        role: Role::Wan,
+        mac: mac(side, 1 + path),
+        bump: LAN,
+        next_hop: None,
+    };
+    let paths = scenario.paths.iter().enumerate().map(|(index, path)| PathSettings {
+        name: path.name.clone(),
+        port: 1 + index,
+        next_hop: mac(1 - side, 1 + index),
+        weight: 1,
+        channels,
+        mtu: scenario.bounds.mtu,
+    });
+    Settings {
+        address: address(side),
+        udp_port: 4_794,
+        outer_checksum: true,
+        oversize: Oversize::Forward,
+        ports: std::iter::once(lan).chain((0..scenario.paths.len()).map(wan)).collect(),
+        peers: vec![PeerSettings {
+            name: ["b", "a"].get(side).copied().unwrap_or_default().into(),
+            address: address(1 - side),
+            behind: Behind::Everything,
+            carry: Carry::Ethernet,
+            lan: LAN,
+            key: b"the lab's key, no secret at all".to_vec(),
+            lanes: LANES,
+            paths: paths.collect(),
+        }],
+        recovery: recovery(scenario),
+    }
+}
