@@ -1,9 +1,11 @@
 //! What the inspector wants to know of a packet.
 
 use super::flow::FlowKey;
-use super::frame::{Datagram, ICRC_LEN, NoDatagram};
-use super::opcode::{Opcode, Place};
+use super::frame::{Datagram, NoDatagram};
 use super::sequence::Span;
+use crate::wire::bth::{self, Bth};
+use crate::wire::ext::Ext;
+use crate::wire::opcode::{Kind, Opcode};
 
 /// The stream of a flow to which a packet belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +33,7 @@ impl Role {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) key: FlowKey,
-    pub(super) opcode: u8,
+    pub(super) opcode: Opcode,
     pub(super) role: Role,
     pub(super) psn: u32,
     pub(super) p_key: u16,
@@ -72,46 +74,37 @@ pub(super) fn look(frame: &[u8], original_len: usize, check_icrc: bool) -> Sight
 /// Reads BTH and extended headers; `None` if they contradict the datagram's length, or if the
 /// capture holds only a part of them.
 fn read<'a>(datagram: &Datagram<'a>) -> Option<Facts<'a>> {
-    let (bth, rest) = datagram.payload.split_first_chunk::<12>()?;
-    let [opcode, flags, p0, p1, _, q0, q1, q2, _, n0, n1, n2] = *bth;
-    if flags & 0x0f != 0 {
-        return None; // transport version
-    }
-    let opcode = Opcode(opcode);
-    let shape = opcode.shape();
-    let pad_len = usize::from(flags >> 4 & 3);
-    let headers_len = bth.len() + shape.extended_len;
-    let padded_len = datagram.payload_len().checked_sub(headers_len + ICRC_LEN)?;
-    let payload_len = padded_len.checked_sub(pad_len)?;
-    // Padding is there to make this so.
-    if padded_len % 4 != 0 && shape.known {
-        return None;
-    }
-    let (extended, payload) = rest.split_at_checked(shape.extended_len)?;
-    let last_word = || extended.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+    let (header, rest) = datagram.payload.split_first_chunk::<{ Bth::LEN }>()?;
+    let bth = Bth::read(header);
+    let (shape, payload_len) = bth::judge(&bth, datagram.payload_len()).ok()?;
+    let (extended, payload) = rest.split_at_checked(shape.headers.len())?;
+    let word = |header: Ext, at: usize| {
+        let bytes = extended.get(shape.headers.offset(header)? + at..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes))
+    };
+    let role = match shape.kind {
+        Kind::Request => Role::Request,
+        Kind::Response | Kind::Acknowledge => Role::Response,
+        Kind::Datagram | Kind::Congestion | Kind::Unknown => Role::Unsequenced,
+    };
+    let read_len = word(Ext::Reth, 12).filter(|_| bth.opcode.is_read_request());
     Some(Facts {
         key: FlowKey {
             src: datagram.src,
             dst: datagram.dst,
             vlan: datagram.vlan,
-            dest_qp: u32::from_be_bytes([0, q0, q1, q2]),
+            dest_qp: bth.dest_qp,
         },
-        opcode: opcode.0,
-        role: shape.role,
-        psn: u32::from_be_bytes([0, n0, n1, n2]),
-        p_key: u16::from_be_bytes([p0, p1]),
+        opcode: bth.opcode,
+        role,
+        psn: bth.psn,
+        p_key: bth.p_key,
         payload_len: payload_len as u32,
-        starts: matches!(shape.place, Place::First | Place::Only),
-        ends: matches!(shape.place, Place::Last | Place::Only),
-        // The length is the last field of the RETH, which is the last header.
-        span: if shape.read { Span::Read(last_word()?) } else { Span::Exactly(1) },
-        datagram: if shape.datagram { Some(deth(extended)?) } else { None },
+        starts: shape.place.starts(),
+        ends: shape.place.ends(),
+        span: read_len.map_or(Span::Exactly(1), Span::Read),
+        // Source queue pair, 24 bits, and Q_Key.
+        datagram: word(Ext::Deth, 4).map(|qp| qp & bth::MAX_24).zip(word(Ext::Deth, 0)),
         payload: payload.get(..payload_len).unwrap_or(payload),
     })
-}
-
-/// The sender's queue pair and the receiver's Q_Key, of a datagram extended transport header.
-fn deth(extended: &[u8]) -> Option<(u32, u32)> {
-    let [k0, k1, k2, k3, _, q0, q1, q2] = *extended.first_chunk::<8>()?;
-    Some((u32::from_be_bytes([0, q0, q1, q2]), u32::from_be_bytes([k0, k1, k2, k3])))
 }

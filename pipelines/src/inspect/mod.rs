@@ -8,7 +8,6 @@ mod connections;
 mod facts;
 mod flow;
 mod frame;
-mod opcode;
 mod pmtu;
 mod report;
 mod sequence;
@@ -21,8 +20,8 @@ use std::net::IpAddr;
 
 pub use connections::{Connection, ConnectionKind};
 pub use facts::Role;
-pub use opcode::Opcode;
 
+use crate::wire::opcode::Opcode;
 use connections::{Connections, GSI_Q_KEY, GSI_QP};
 use facts::{Facts, Sight};
 use flow::{Answers, FlowIndex, FlowKey, Tally};
@@ -154,7 +153,7 @@ impl Inspector {
         totals.rocev2 += 1;
         totals.rocev2_bytes += bytes;
         totals.icrc_checked += u64::from(icrc.is_some());
-        if let Some(count) = self.opcodes.get_mut(usize::from(facts.opcode)) {
+        if let Some(count) = self.opcodes.get_mut(usize::from(facts.opcode.0)) {
             *count += 1;
         }
         if icrc == Some(false) {
