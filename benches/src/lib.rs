@@ -147,7 +147,7 @@ impl Pair {
         let (from_side, to) = if from == 0 { (a, b) } else { (b, a) };
         while let Some(frame) = from_side.wan.take() {
             self.crossed += 1;
-            if from == 0 && self.drop_every > 0 && self.crossed % self.drop_every == 0 {
+            if from == 0 && self.drop_every > 0 && self.crossed.is_multiple_of(self.drop_every) {
                 continue;
             }
             let head = frame.head();

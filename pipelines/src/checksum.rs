@@ -29,6 +29,25 @@ impl Sum {
         Self { total: total + u64::from(carry), odd: self.odd ^ (bytes.len() % 2 == 1) }
     }
 
+    /// The sum of a header: of a length known beforehand and even, so that nothing is left to
+    /// decide when it runs.
+    #[inline]
+    #[must_use]
+    pub fn of_header<const N: usize>(header: &[u8; N]) -> Self {
+        const { assert!(N.is_multiple_of(4)) };
+        let (words, _) = header.as_chunks::<4>();
+        let total = words.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
+        Self { total, odd: false }
+    }
+
+    /// The sum of what was summed, an even number of bytes, and the two bytes of `word`.
+    #[inline]
+    #[must_use]
+    pub fn and_word(self, word: u16) -> Self {
+        debug_assert!(!self.odd, "a word begins at an even byte");
+        Self { total: add(self.total, u64::from(word.swap_bytes())), ..self }
+    }
+
     /// The sum of what was summed and all `segments` behind it.
     #[inline]
     #[must_use]
@@ -107,6 +126,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn headers_and_words_are_pieces_too(header: [u8; 20], word: u16) {
+            let whole = Sum::of(&header).and(&word.to_be_bytes());
+            prop_assert_eq!(finish(Sum::of_header(&header).and_word(word)), finish(whole));
+        }
+
         #[test]
         fn pieces_of_any_length_sum_to_the_whole(
             bytes in prop::collection::vec(any::<u8>(), 0..300),

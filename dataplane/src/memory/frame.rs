@@ -47,6 +47,13 @@ impl Frame {
         super::footprint(self.0)
     }
 
+    /// Asks the processor to bring the frame's bookkeeping closer: it is going to be dropped or
+    /// cloned soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.0.prefetch(None);
+    }
+
     /// The right to write again, if this is the last reference; else the frame back.
     ///
     /// # Errors

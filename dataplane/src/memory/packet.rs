@@ -61,6 +61,14 @@ impl Packet {
         super::footprint(self.0)
     }
 
+    /// Asks the processor to bring the packet's bookkeeping and its first headers closer: it is
+    /// going to be looked at soon. `headroom`: where its data is likely to begin, since looking it
+    /// up would wait for just what is asked for here.
+    #[inline]
+    pub fn prefetch(&self, headroom: u32) {
+        self.0.prefetch(Some(headroom));
+    }
+
     /// Free bytes before the data.
     #[must_use]
     pub fn headroom(&self) -> usize {

@@ -8,6 +8,9 @@ use super::{Burst, Port, PortCounters, TxQueue};
 use crate::memory::{Frame, Packet};
 use crate::time::Time;
 
+/// Where the data of a received packet is likely to begin.
+const LIKELY_HEADROOM: u32 = 128;
+
 /// The two rings, shared by the port and its far end on one thread.
 struct Rings {
     inbound: VecDeque<Packet>,
@@ -43,6 +46,8 @@ impl Port for RingPort {
     fn receive(&mut self, _now: Time, burst: &mut Burst) -> usize {
         let mut rings = self.rings.borrow_mut();
         let count = rings.inbound.len().min(burst.remaining_capacity());
+        // All at once, before the first is looked at: their lines come in side by side.
+        rings.inbound.iter().take(count).for_each(|packet| packet.prefetch(LIKELY_HEADROOM));
         for packet in rings.inbound.drain(..count) {
             self.counters.rx_bytes += packet.len() as u64;
             burst.push(packet);
