@@ -1,0 +1,62 @@
+# compute-gateway: everything by name. `make` alone lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# What the machine needs besides the Rust toolchain, named once: a linker and a C compiler for
+# crates that bring C, a C++ compiler for libFuzzer, valgrind for instruction counts.
+APT_PACKAGES := build-essential valgrind
+BINARY := target/release/compute-gateway
+# Seconds each fuzz target runs.
+FUZZ_SECONDS ?= 60
+# The capture and the wide area of the demo: 10 Gbit/s, 1000 km there and back, one packet in a
+# hundred lost.
+DEMO_CAPTURE ?= pcap-tests/captures/rc-write-64k-m4096.pcap
+DEMO_PATH ?= p1,rate=10G,delay=2.5ms,loss=0.01
+DEMO_SEED ?= 1
+
+.PHONY: help setup build demo test bench instructions lint fuzz clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: ## install what the machine lacks (apt packages; needs root or sudo, only if something is missing)
+	@missing=""; for package in $(APT_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	else echo "nothing to install: $(APT_PACKAGES)"; fi
+
+build: ## the binary, optimised: target/release/compute-gateway
+	cargo build --release --locked
+
+demo: setup build ## a real RDMA capture across a lossy wide area, with and without the gateways
+	$(BINARY) lab --input $(DEMO_CAPTURE) --path $(DEMO_PATH) --seed $(DEMO_SEED) --compare
+
+test: setup ## all tests, then ten seconds of each fuzz target
+	cargo test --workspace --locked
+	fuzz/run.sh 10
+
+bench: setup ## all benches: criterion, and the whole worker (packets a second, cycles, allocations)
+	cargo bench --workspace --locked
+
+instructions: setup ## instructions a packet of each stage, counted by callgrind: exact on a noisy machine
+	benches/instructions.sh
+
+lint: ## rustfmt, clippy, rustdoc, and cargo-deny where it is installed
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo "cargo-deny is not installed: dependencies not checked (cargo install cargo-deny)"; fi
+
+fuzz: setup ## every parser of network bytes, and the gateway, for FUZZ_SECONDS each
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf fuzz/target
