@@ -15,16 +15,22 @@
 //! | [`bth`] | the base transport header; the whole RoCEv2 datagram |
 //! | [`ext`], [`aeth`] | extended transport headers; the syndrome of an acknowledgement |
 //! | [`icrc`] | the invariant CRC: verify, build, update after a change |
+//! | [`cm`] | connection management datagrams |
+//! | [`pfc`] | PAUSE and priority flow control |
+//! | [`packet`] | the one look that the hot path takes at a frame |
 
 pub mod aeth;
 pub mod bth;
 pub mod checksum;
+pub mod cm;
 pub mod ethernet;
 pub mod ext;
 pub mod icrc;
 pub mod ipv4;
 pub mod ipv6;
 pub mod opcode;
+pub mod packet;
+pub mod pfc;
 pub mod srv6;
 pub mod udp;
 
