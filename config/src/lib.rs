@@ -1,6 +1,23 @@
-//! The typed configuration of `compute-gateway`.
+//! The typed configuration of `compute-gateway`: a TOML file, read once into an immutable value.
+//!
+//! Unknown keys are refused, values carry units, and everything that is wrong with a file is shown
+//! at once, each with file, line, column and a remedy. Start at [`Config::load`].
 #![forbid(unsafe_code)]
 
+mod check;
+mod check_peers;
+mod check_sizes;
+pub mod diagnostic;
+mod document;
+mod draft;
+pub mod keys;
+mod load;
 pub mod mac;
+pub mod model;
 pub mod prefix;
+mod read;
 pub mod units;
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use load::{Checked, MAX_BYTES};
+pub use model::Config;

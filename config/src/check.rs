@@ -1,0 +1,175 @@
+//! The pieces of a draft held against each other: names, references, families, sizes. What passes
+//! becomes the configuration.
+
+use crate::check_peers::check_peers;
+use crate::check_sizes::{check_mtus, check_replay};
+use crate::diagnostic::{Report, nearest};
+use crate::document::{Field, quoted};
+use crate::draft::{Draft, DriverName, PortDraft};
+use crate::model::{Config, Driver, Port, Role};
+
+/// The configuration, or nothing when any part of it was wrong: reported here or before.
+pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
+    unique("port", draft.ports.iter().map(|port| &port.name), report);
+    unique("peer", draft.peers.iter().map(|peer| &peer.name), report);
+    unique("path", draft.paths.iter().map(|path| &path.name), report);
+    both_roles(&draft.ports, report);
+    let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
+    let peers = check_peers(draft, report);
+    if let Some(recovery) = &draft.recovery {
+        check_replay(draft, recovery.replay_bytes, report);
+    }
+    check_mtus(draft, report);
+    Some(Config {
+        gateway: draft.gateway.build()?,
+        workers: draft.workers.clone()?,
+        ports: ports.into_iter().collect::<Option<_>>()?,
+        peers: peers.into_iter().collect::<Option<_>>()?,
+        recovery: draft.recovery.clone()?,
+    })
+}
+
+/// Reports a name that occurs a second time.
+fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a Field<String>>, report: &mut Report<'_>) {
+    let mut seen: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        let Field::Given(name, at) = name else { continue };
+        match seen.iter().find(|(earlier, _)| earlier == name) {
+            Some((_, earlier)) => {
+                let line = report.line(*earlier);
+                let what = format!("a {kind} {} is on line {line} already", quoted(name));
+                report.error(*at, what, format!("give each {kind} a name of its own"));
+            }
+            None => seen.push((name, *at)),
+        }
+    }
+}
+
+/// Reports a missing LAN or WAN port, if no port's role is wrong: it might have been that one.
+fn both_roles(ports: &[PortDraft], report: &mut Report<'_>) {
+    if ports.iter().any(|port| port.role.given().is_none()) {
+        return;
+    }
+    for (role, word) in [(Role::Lan, "lan"), (Role::Wan, "wan")] {
+        if !ports.iter().any(|port| port.role.given() == Some(&role)) {
+            let remedy = format!("add a [[port]] with role = \"{word}\"");
+            report.error(0, format!("there is no port of role \"{word}\""), remedy);
+        }
+    }
+}
+
+/// The word for a role.
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Lan => "LAN",
+        Role::Wan => "WAN",
+    }
+}
+
+/// The port that `reference` names, an index; or without it the only port of that role. `of` is the
+/// section that refers, `key` the key it does so by.
+pub(crate) fn port_of(
+    draft: &Draft,
+    role: Role,
+    (key, reference): (&str, &Field<String>),
+    of: usize,
+    report: &mut Report<'_>,
+) -> Option<usize> {
+    let fits = |port: &&PortDraft| port.role.given() == Some(&role);
+    let names = || draft.ports.iter().filter(fits).filter_map(|port| port.name.given());
+    let (name, at) = match reference {
+        Field::Given(name, at) => (name, *at),
+        Field::Wrong => return None,
+        Field::Absent => {
+            let fitting = || draft.ports.iter().enumerate().filter(|(_, port)| fits(port));
+            let first = fitting().next()?.0;
+            if fitting().nth(1).is_none() {
+                return Some(first);
+            }
+            let what = format!("there are several {} ports, and no \"{key}\" here", word(role));
+            report.error(of, what, format!("add {key} = {}", quoted(names().next()?)));
+            return None;
+        }
+    };
+    let found = draft.ports.iter().position(|port| port.name.given() == Some(name));
+    match found.and_then(|index| Some((index, draft.ports.get(index)?))) {
+        Some((index, port)) if fits(&port) => Some(index),
+        // A role that is wrong is reported; it may have been meant to fit.
+        Some((_, port)) if port.role.given().is_none() => None,
+        Some(_) => {
+            let what = format!("port {} is no {} port", quoted(name), word(role));
+            report.error(at, what, one_of("port", name, names().map(String::as_str)));
+            None
+        }
+        None => {
+            let what = format!("there is no port {}", quoted(name));
+            report.error(at, what, one_of("port", name, names().map(String::as_str)));
+            None
+        }
+    }
+}
+
+/// The remedy for a reference to nothing: the nearest name, or all of them.
+pub(crate) fn one_of<'a>(
+    kind: &str,
+    wrong: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> String {
+    if let Some(name) = nearest(wrong, names.clone().filter(|name| *name != wrong)) {
+        return format!("did you mean {}?", quoted(name));
+    }
+    let names: Vec<_> = names.take(16).map(quoted).collect();
+    if names.is_empty() {
+        return format!("add a [[{kind}]] of that name that fits");
+    }
+    format!("name one of {}", names.join(", "))
+}
+
+fn check_port(port: &PortDraft, draft: &Draft, report: &mut Report<'_>) -> Option<Port> {
+    let bump = port.role.given().and_then(|role| {
+        let other = if *role == Role::Lan { Role::Wan } else { Role::Lan };
+        port_of(draft, other, ("bump", &port.bump), port.at, report)
+    });
+    if let (Some(Role::Wan), Field::Given(_, at)) = (port.role.given(), &port.next_hop) {
+        let remedy = "remove it: a [[path]] has the next hop on a WAN port";
+        report.error(*at, "a WAN port has no \"next_hop\"", remedy);
+    }
+    let driver = check_driver(port, report);
+    Some(Port {
+        name: port.name.given()?.clone(),
+        role: *port.role.given()?,
+        driver: driver?,
+        mtu: port.mtu.or(DEFAULT_MTU)?,
+        mac: *port.mac.given()?,
+        bump: bump?,
+        next_hop: port.next_hop.given().copied(),
+    })
+}
+
+/// A port's MTU, if it has none: Ethernet's.
+pub(crate) const DEFAULT_MTU: u32 = 1_500;
+
+/// The driver and its files: the pcap driver has both, the others have none.
+fn check_driver(port: &PortDraft, report: &mut Report<'_>) -> Option<Driver> {
+    let driver = port.driver.given()?;
+    for (key, path) in [("input", &port.input), ("output", &port.output)] {
+        match (driver, path) {
+            (DriverName::Pcap, Field::Absent) => {
+                let what = format!("a port of the pcap driver has no \"{key}\"");
+                report.error(port.at, what, format!("add, as in: {key} = \"{key}.pcap\""));
+            }
+            (DriverName::Ring, Field::Given(_, at)) => {
+                let what = format!("\"{key}\" is for the pcap driver only");
+                report.error(*at, what, "remove it, or write driver = \"pcap\"");
+            }
+            _ => {}
+        }
+    }
+    match driver {
+        DriverName::Ring => Some(Driver::Ring),
+        DriverName::Pcap => Some(Driver::Pcap {
+            input: port.input.given()?.clone(),
+            output: port.output.given()?.clone(),
+        }),
+    }
+}

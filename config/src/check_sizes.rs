@@ -1,0 +1,111 @@
+//! Checks of sizes: whether packets fit their paths, and the replay buffer what is under way.
+
+use crate::check::DEFAULT_MTU;
+use crate::check_peers::{DEFAULT_RTT, leads_to};
+use crate::diagnostic::Report;
+use crate::document::{Field, quoted};
+use crate::draft::{Draft, PathDraft, PeerDraft};
+use crate::model::{Carry, Role, Share};
+use crate::read::MTUS;
+use crate::units::Bytes;
+
+/// Outer IPv4 header without options (RFC 791).
+const IPV4: u32 = 20;
+/// Outer IPv6 header (RFC 8200).
+const IPV6: u32 = 40;
+/// Outer UDP header (RFC 768).
+const UDP: u32 = 8;
+/// Tunnel header.
+const TUNNEL: u32 = 16;
+/// Inner Ethernet header.
+const ETHERNET: u32 = 14;
+
+/// The largest outer packet of a path: its own, or else its port's; nothing if that is wrong.
+pub(crate) fn path_mtu(path: &PathDraft, draft: &Draft) -> Option<u32> {
+    if let Field::Given(mtu, _) = path.mtu {
+        return Some(mtu);
+    }
+    let name = path.port.given()?;
+    let port = draft.ports.iter().find(|port| port.name.given() == Some(name))?;
+    path.mtu.or(port.mtu.or(DEFAULT_MTU)?)
+}
+
+/// Every packet of the LAN fits every path of its peer, once encapsulated; or the gateway is told
+/// what to do when it does not.
+pub(crate) fn check_mtus(draft: &Draft, report: &mut Report<'_>) {
+    for peer in &draft.peers {
+        let Some((lan_mtu, overhead)) = lan_mtu(peer, draft).zip(overhead(peer, draft)) else {
+            continue;
+        };
+        for path in draft.paths.iter().filter(|path| leads_to(path, peer)) {
+            let Some(mtu) = path_mtu(path, draft) else { continue };
+            let need = lan_mtu + overhead;
+            if need <= mtu {
+                continue;
+            }
+            let at = path.mtu.at(path.at);
+            let what = format!(
+                "LAN packets of {lan_mtu} bytes need {need} with {overhead} of headers around \
+                 them, the path carries {mtu}"
+            );
+            let fits = mtu.saturating_sub(overhead);
+            let mut remedy = format!("raise the path's mtu to {need}");
+            if fits >= *MTUS.start() {
+                remedy.push_str(&format!(", or lower the LAN's to {fits}"));
+            }
+            match draft.gateway.oversize {
+                Field::Absent => {
+                    let remedy = format!("{remedy}, or write oversize in [gateway]");
+                    report.error(at, what, remedy);
+                }
+                _ => report.warn(at, what, remedy),
+            }
+        }
+    }
+}
+
+/// Largest packet that comes in for a peer: that of the peer's LAN port. Nothing if unclear, which
+/// is reported elsewhere.
+fn lan_mtu(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
+    let mut lans = draft.ports.iter().filter(|port| port.role.given() == Some(&Role::Lan));
+    let port = match &peer.lan {
+        Field::Given(name, _) => lans.find(|port| port.name.given() == Some(name))?,
+        Field::Absent => lans.next()?,
+        Field::Wrong => return None,
+    };
+    port.mtu.or(DEFAULT_MTU)
+}
+
+/// Bytes around an inner IP packet within the outer one.
+fn overhead(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
+    let address = peer.address.given().or(draft.gateway.address.given())?;
+    let outer = if address.is_ipv4() { IPV4 } else { IPV6 };
+    let inner = if peer.carry.or(Carry::Ethernet)? == Carry::Ethernet { ETHERNET } else { 0 };
+    Some(outer + UDP + TUNNEL + inner)
+}
+
+/// The replay buffer holds what is under way on all paths, and half as much again: a packet stays
+/// in it for a round trip, and for another part of one while its confirmation waits.
+pub(crate) fn check_replay(draft: &Draft, replay_bytes: Bytes, report: &mut Report<'_>) {
+    let mut under_way: u128 = 0;
+    for path in &draft.paths {
+        if let (Some(Share::Capacity(rate)), Some(rtt)) =
+            (path.share.given(), path.rtt.or(DEFAULT_RTT))
+        {
+            under_way += u128::from(rate.0) * u128::from(rtt.0);
+        }
+    }
+    // Bits a second times nanoseconds to bytes, times three halves.
+    let need = (under_way * 3).div_ceil(2 * 8 * 1_000_000_000);
+    if u128::from(replay_bytes.0) >= need {
+        return;
+    }
+    let mebibytes = need.div_ceil(1 << 20);
+    let what = format!(
+        "replay_bytes is {replay_bytes}, less than 1.5 times what is under way on all paths: \
+         losses may go unrepaired"
+    );
+    let remedy =
+        format!("write replay_bytes = {} in [recovery]", quoted(&format!("{mebibytes}MiB")));
+    report.warn(draft.replay_at, what, remedy);
+}

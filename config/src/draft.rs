@@ -1,0 +1,101 @@
+//! What a file says, piece by piece and with its place, before the pieces are held against each
+//! other.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::document::Field;
+use crate::mac::Mac;
+use crate::model::{Carry, Gateway, Key, Oversize, Recovery, Role, Share, Workers};
+use crate::prefix::Prefix;
+use crate::units::Span;
+
+/// A file, read. `None` where a section is missing or a part of it is wrong: reported by then.
+pub(crate) struct Draft {
+    pub(crate) gateway: GatewayDraft,
+    pub(crate) workers: Option<Workers>,
+    pub(crate) ports: Vec<PortDraft>,
+    pub(crate) peers: Vec<PeerDraft>,
+    pub(crate) paths: Vec<PathDraft>,
+    pub(crate) recovery: Option<Recovery>,
+    /// Where `replay_bytes` stands, or its section, or the file's beginning.
+    pub(crate) replay_at: usize,
+}
+
+/// `[gateway]`; every field but `at` as in [`Gateway`].
+pub(crate) struct GatewayDraft {
+    pub(crate) name: Field<String>,
+    pub(crate) address: Field<IpAddr>,
+    pub(crate) udp_port: Field<u32>,
+    pub(crate) outer_checksum: Field<bool>,
+    pub(crate) oversize: Field<Oversize>,
+}
+
+/// The drivers a file may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DriverName {
+    Pcap,
+    Ring,
+}
+
+/// `[[port]]`.
+pub(crate) struct PortDraft {
+    pub(crate) at: usize,
+    pub(crate) name: Field<String>,
+    pub(crate) role: Field<Role>,
+    pub(crate) driver: Field<DriverName>,
+    pub(crate) mtu: Field<u32>,
+    pub(crate) mac: Field<Mac>,
+    pub(crate) bump: Field<String>,
+    pub(crate) next_hop: Field<Mac>,
+    pub(crate) input: Field<PathBuf>,
+    pub(crate) output: Field<PathBuf>,
+}
+
+/// `[[peer]]`.
+pub(crate) struct PeerDraft {
+    pub(crate) at: usize,
+    pub(crate) name: Field<String>,
+    pub(crate) address: Field<IpAddr>,
+    pub(crate) prefixes: Field<Vec<(Prefix, usize)>>,
+    pub(crate) everything: Field<bool>,
+    pub(crate) carry: Field<Carry>,
+    pub(crate) lan: Field<String>,
+    /// From either of the two keys.
+    pub(crate) key: Option<Key>,
+    pub(crate) lanes: Field<u32>,
+}
+
+/// `[[path]]`.
+pub(crate) struct PathDraft {
+    pub(crate) at: usize,
+    pub(crate) name: Field<String>,
+    pub(crate) peer: Field<String>,
+    pub(crate) port: Field<String>,
+    pub(crate) next_hop: Field<Mac>,
+    /// From either of the two keys; its place is that key's.
+    pub(crate) share: Field<Share>,
+    pub(crate) channels: Field<u32>,
+    pub(crate) rtt: Field<Span>,
+    pub(crate) mtu: Field<u32>,
+}
+
+impl GatewayDraft {
+    /// The finished section, if nothing in it is missing or wrong.
+    pub(crate) fn build(&self) -> Option<Gateway> {
+        Some(Gateway {
+            name: self.name.given()?.clone(),
+            address: *self.address.given()?,
+            udp_port: u16::try_from(self.udp_port.or(DEFAULT_UDP_PORT)?).ok()?,
+            outer_checksum: self.outer_checksum.or(true)?,
+            oversize: match self.oversize {
+                Field::Given(oversize, _) => Some(oversize),
+                Field::Absent => None,
+                Field::Wrong => return None,
+            },
+        })
+    }
+}
+
+/// The tunnels' UDP port.
+const DEFAULT_UDP_PORT: u32 = 4794;

@@ -1,0 +1,145 @@
+//! Every key a configuration may contain. The reader accepts these and no others; the example is
+//! tested to show each of them.
+
+/// A key of a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether every such section must have it.
+    pub required: bool,
+    /// A value, as TOML writes it.
+    pub example: &'static str,
+    /// What it means, in a line.
+    pub doc: &'static str,
+}
+
+/// A section and its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// Its name, without brackets.
+    pub name: &'static str,
+    /// Whether it may occur more than once, as `[[name]]`.
+    pub many: bool,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+impl Section {
+    /// The header as TOML writes it: `[gateway]`, `[[port]]`.
+    #[must_use]
+    pub fn header(&self) -> String {
+        if self.many { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
+
+    /// The key of this name.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+const fn required(name: &'static str, example: &'static str, doc: &'static str) -> Key {
+    Key { name, required: true, example, doc }
+}
+
+const fn optional(name: &'static str, example: &'static str, doc: &'static str) -> Key {
+    Key { name, required: false, example, doc }
+}
+
+/// The gateway itself.
+pub const GATEWAY: Section = Section {
+    name: "gateway",
+    many: false,
+    keys: &[
+        required("name", "\"site-a\"", "name in reports"),
+        required("address", "\"192.0.2.1\"", "our outer address"),
+        optional("udp_port", "4794", "outer UDP port of tunnels"),
+        optional("outer_checksum", "true", "whether outer UDP checksums are computed and demanded"),
+        optional("oversize", "\"forward\"", "what happens to packets that do not fit their path"),
+    ],
+};
+
+/// The threads that carry packets.
+pub const WORKERS: Section = Section {
+    name: "workers",
+    many: false,
+    keys: &[
+        optional("cores", "[1]", "processor cores, a worker each"),
+        optional("idle", "\"backoff\"", "what a worker does when nothing is to do"),
+        optional("buffers", "65536", "packet buffers of a worker"),
+        optional("buffer_bytes", "2304", "size of a packet buffer"),
+    ],
+};
+
+/// A network port.
+pub const PORT: Section = Section {
+    name: "port",
+    many: true,
+    keys: &[
+        required("name", "\"lan0\"", "name in reports and references"),
+        required("role", "\"lan\"", "the side the port faces: the site or the wide area"),
+        required("driver", "\"ring\"", "how packets come and go"),
+        optional("mtu", "1500", "largest IP packet"),
+        required("mac", "\"02:00:00:00:00:01\"", "our Ethernet address on it"),
+        optional("bump", "\"wan0\"", "the port at the other end of the wire"),
+        optional("next_hop", "\"02:00:00:00:00:fe\"", "where packets carried as IP go (LAN ports)"),
+        optional("input", "\"in.pcap\"", "capture the pcap driver reads"),
+        optional("output", "\"out.pcap\"", "capture the pcap driver writes"),
+    ],
+};
+
+/// A gateway at another site.
+pub const PEER: Section = Section {
+    name: "peer",
+    many: true,
+    keys: &[
+        required("name", "\"site-b\"", "name in reports and references"),
+        required("address", "\"198.51.100.1\"", "its outer address"),
+        optional("prefixes", "[\"10.20.0.0/16\"]", "the addresses behind it"),
+        optional("everything", "true", "whether it carries all of the LAN's frames"),
+        optional("carry", "\"ethernet\"", "whether frames or IP packets are carried"),
+        optional("lan", "\"lan0\"", "the LAN port for what it sends"),
+        optional("key", "\"<32 to 128 hex digits>\"", "pre-shared key of control messages"),
+        optional("key_file", "\"site-b.key\"", "file that holds the key"),
+        optional("lanes", "4096", "order domains"),
+    ],
+};
+
+/// A way to a peer.
+pub const PATH: Section = Section {
+    name: "path",
+    many: true,
+    keys: &[
+        required("name", "\"north\"", "name in reports"),
+        required("peer", "\"site-b\"", "the peer it leads to"),
+        required("port", "\"wan0\"", "the WAN port it leaves by"),
+        required("next_hop", "\"02:00:00:00:01:fe\"", "Ethernet address of the next hop"),
+        optional("capacity", "\"100Gbps\"", "data rate; shares follow it"),
+        optional("weight", "1", "share, relative to the peer's other paths"),
+        optional("channels", "1", "outer flows on it"),
+        optional("rtt", "\"10ms\"", "round-trip time"),
+        optional("mtu", "1500", "largest outer IP packet"),
+    ],
+};
+
+/// Bounds and times of loss recovery.
+pub const RECOVERY: Section = Section {
+    name: "recovery",
+    many: false,
+    keys: &[
+        optional("replay_bytes", "\"256MiB\"", "memory of the replay buffer, over all peers"),
+        optional("replay_packets", "65536", "packets a channel remembers"),
+        optional("replay_age", "\"1s\"", "age at which a packet is forgotten unconfirmed"),
+        optional("hold_bytes", "\"64MiB\"", "memory of the hold buffer of a peer"),
+        optional("hold_packets", "32768", "packets in the hold buffer of a peer"),
+        optional("hold_age", "\"500ms\"", "longest time a packet waits for those before it"),
+        optional("initial_rtt", "\"10ms\"", "round trip assumed until one is measured"),
+        optional("ack_delay", "\"200us\"", "longest time until an acknowledgement"),
+        optional("ack_packets", "64", "packets until an acknowledgement"),
+        optional("holes", "4096", "holes a channel remembers"),
+    ],
+};
+
+/// All sections, in the order of the example.
+pub const SECTIONS: [Section; 6] = [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY];

@@ -1,0 +1,243 @@
+//! The configuration as values: immutable, complete, and checked. References between its parts are
+//! indices that exist.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::mac::Mac;
+use crate::prefix::Prefix;
+use crate::units::{Bytes, Rate, Span};
+
+/// Everything a gateway is told by its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The gateway itself.
+    pub gateway: Gateway,
+    /// The threads that carry packets.
+    pub workers: Workers,
+    /// The ports, in the order of the file: at least one LAN and one WAN port.
+    pub ports: Vec<Port>,
+    /// The gateways at other sites, in the order of the file.
+    pub peers: Vec<Peer>,
+    /// Bounds and times of loss recovery.
+    pub recovery: Recovery,
+}
+
+/// The gateway itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Name in reports.
+    pub name: String,
+    /// Our outer address.
+    pub address: IpAddr,
+    /// Outer UDP port of tunnels.
+    pub udp_port: u16,
+    /// Whether outer UDP checksums are computed, and demanded.
+    pub outer_checksum: bool,
+    /// What happens to packets that do not fit their path. Without it the check has made sure that
+    /// every packet fits.
+    pub oversize: Option<Oversize>,
+}
+
+/// What happens to a packet that does not fit its path once encapsulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oversize {
+    /// It is forwarded bare, unprotected.
+    Forward,
+    /// It is dropped.
+    Drop,
+}
+
+/// The threads that carry packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// Processor cores, a worker each; at least one, each once.
+    pub cores: Vec<u32>,
+    /// What a worker does when nothing is to do.
+    pub idle: Idle,
+    /// Packet buffers of a worker.
+    pub buffers: u32,
+    /// Size of a packet buffer in bytes: 512 to 65,536.
+    pub buffer_bytes: u32,
+}
+
+/// What a worker does when nothing is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It asks again at once.
+    Poll,
+    /// It asks less and less often.
+    Backoff,
+    /// It sleeps.
+    Sleep,
+}
+
+/// A network port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Name in reports.
+    pub name: String,
+    /// The side it faces.
+    pub role: Role,
+    /// How packets come and go.
+    pub driver: Driver,
+    /// Largest IP packet, in bytes: 1280 to 9600.
+    pub mtu: u32,
+    /// Our Ethernet address on it.
+    pub mac: Mac,
+    /// The port at the other end of the wire, an index into [`Config::ports`].
+    pub bump: usize,
+    /// Where packets that were carried as IP are sent to. LAN ports only.
+    pub next_hop: Option<Mac>,
+}
+
+/// Which side a port faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The site.
+    Lan,
+    /// The network between the sites.
+    Wan,
+}
+
+/// How packets come and go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Driver {
+    /// Capture files; relative paths are already joined to the folder of the configuration.
+    Pcap {
+        /// The capture that is read.
+        input: PathBuf,
+        /// The capture that is written.
+        output: PathBuf,
+    },
+    /// Rings in memory, that the process itself fills and empties.
+    Ring,
+}
+
+/// The gateway at another site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Name in reports.
+    pub name: String,
+    /// Its outer address, of the family of [`Gateway::address`].
+    pub address: IpAddr,
+    /// What lies behind it.
+    pub behind: Behind,
+    /// What its tunnel carries.
+    pub carry: Carry,
+    /// The LAN port for what it sends, an index into [`Config::ports`].
+    pub lan: usize,
+    /// Pre-shared key of the control messages.
+    pub key: Key,
+    /// Order domains; a power of two up to 65,536.
+    pub lanes: u32,
+    /// The ways to it: at least one, at most 64 channels together.
+    pub paths: Vec<Path>,
+}
+
+/// What of the LAN's traffic a peer carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behind {
+    /// Every frame.
+    Everything,
+    /// IP packets to these destinations; at least one.
+    Prefixes(Vec<Prefix>),
+}
+
+/// What a peer's tunnel carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carry {
+    /// Whole Ethernet frames.
+    Ethernet,
+    /// IP packets.
+    Ip,
+}
+
+/// A pre-shared key of 16 to 64 bytes. `Debug` shows its length only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(pub(crate) Vec<u8>);
+
+impl Key {
+    /// The secret itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.0.len())
+    }
+}
+
+/// One way to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    /// Name in reports.
+    pub name: String,
+    /// The WAN port, an index into [`Config::ports`].
+    pub port: usize,
+    /// Ethernet address of the next hop on it.
+    pub next_hop: Mac,
+    /// What its share of the traffic follows; of one kind within a peer.
+    pub share: Share,
+    /// FIFO channels, each an outer flow of its own: 1 to 64.
+    pub channels: u8,
+    /// Round-trip time.
+    pub rtt: Span,
+    /// Largest outer IP packet, in bytes.
+    pub mtu: u32,
+}
+
+/// What the share of a path follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Its data rate, at least 1 bit a second.
+    Capacity(Rate),
+    /// A number relative to the peer's other paths, at least 1.
+    Weight(u32),
+}
+
+/// Bounds and times of loss recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Memory of the replay buffer, over all peers; at least 128 KiB.
+    pub replay_bytes: Bytes,
+    /// Packets a channel remembers, a power of two up to 2^24.
+    pub replay_packets: u32,
+    /// Age at which a packet leaves the replay buffer unconfirmed.
+    pub replay_age: Span,
+    /// Memory of the hold buffer of a peer; at least 128 KiB.
+    pub hold_bytes: Bytes,
+    /// Packets in the hold buffer of a peer, a power of two up to 2^24.
+    pub hold_packets: u32,
+    /// Longest time a packet waits for the ones before it.
+    pub hold_age: Span,
+    /// Round trip assumed until one is measured.
+    pub initial_rtt: Span,
+    /// An acknowledgement is sent at the latest this long after the first packet it confirms...
+    pub ack_delay: Span,
+    /// ... or after so many packets.
+    pub ack_packets: u32,
+    /// Holes a channel remembers.
+    pub holes: u32,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            replay_bytes: Bytes(256 << 20),
+            replay_packets: 1 << 16,
+            replay_age: Span(1_000_000_000),
+            hold_bytes: Bytes(64 << 20),
+            hold_packets: 1 << 15,
+            hold_age: Span(500_000_000),
+            initial_rtt: Span(10_000_000),
+            ack_delay: Span(200_000),
+            ack_packets: 64,
+            holes: 4_096,
+        }
+    }
+}

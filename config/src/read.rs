@@ -1,0 +1,324 @@
+//! From the document to a draft: each section's keys with their types, bounds and defaults.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+
+use toml_edit::{Table, Value};
+
+use crate::diagnostic::Report;
+use crate::document::{Entries, Field, check_sections, occurrences, quoted, within};
+use crate::draft::{Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft};
+use crate::keys::{GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
+use crate::mac::Mac;
+use crate::model::{Carry, Idle, Key, Oversize, Recovery, Role, Share, Workers};
+use crate::units::{Bytes, Rate, Span, ValueError};
+
+/// Reads a document. `folder` is where relative paths begin.
+pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draft {
+    check_sections(root, report);
+    let gateway = occurrences(root, &GATEWAY, report);
+    if root.get(GATEWAY.name).is_none() {
+        report.error(0, "there is no [gateway]", "write [gateway] with its name and address");
+    }
+    let workers = occurrences(root, &WORKERS, report);
+    let recovery = occurrences(root, &RECOVERY, report);
+    Draft {
+        gateway: read_gateway(gateway.first(), report),
+        workers: read_workers(workers.first(), report),
+        ports: read_all(root, &PORT, report, |port, report| read_port(port, folder, report)),
+        peers: read_all(root, &PEER, report, |peer, report| read_peer(peer, folder, report)),
+        paths: read_all(root, &PATH, report, read_path),
+        recovery: read_recovery(recovery.first(), report),
+        replay_at: recovery.first().map_or(0, |entries| entries.key_at("replay_bytes")),
+    }
+}
+
+/// Sections of one kind that are read: more would make the checks between them slow.
+const MAX_SECTIONS: usize = 256;
+
+fn read_all<'a, T>(
+    root: &'a Table,
+    section: &'static Section,
+    report: &mut Report<'_>,
+    read: impl Fn(&Entries<'a>, &mut Report<'_>) -> T,
+) -> Vec<T> {
+    let found = occurrences(root, section, report);
+    if let Some(over) = found.get(MAX_SECTIONS) {
+        let what = format!("{} {}: more than {MAX_SECTIONS}", found.len(), section.header());
+        report.error(over.at, what, "split the configuration over several gateways");
+    }
+    found.iter().take(MAX_SECTIONS).map(|entries| read(entries, report)).collect()
+}
+
+fn read_gateway(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> GatewayDraft {
+    let Some(entries) = entries else {
+        return GatewayDraft {
+            name: Field::Wrong,
+            address: Field::Wrong,
+            udp_port: Field::Absent,
+            outer_checksum: Field::Absent,
+            oversize: Field::Absent,
+        };
+    };
+    let oversize = [("forward", Oversize::Forward), ("drop", Oversize::Drop)];
+    GatewayDraft {
+        name: entries.owned("name", report),
+        address: read_address(entries, report),
+        udp_port: entries.count("udp_port", 1..=65_535, report),
+        outer_checksum: entries.flag("outer_checksum", report),
+        oversize: entries.choice("oversize", &oversize, report),
+    }
+}
+
+/// An address that a gateway can have: of one host.
+fn read_address(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<IpAddr> {
+    entries.text("address", report).and_then(report, |text| {
+        let error = |what: &str| ValueError {
+            what: format!("\"address\" is {}: {what}", quoted(text)),
+            remedy: "write an IP address without port or prefix, as in \"192.0.2.1\"".into(),
+        };
+        let address: IpAddr = text.parse().map_err(|_| error("no IP address"))?;
+        let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+        if address.is_unspecified() || address.is_multicast() || broadcast {
+            return Err(error("not the address of one host"));
+        }
+        Ok(address)
+    })
+}
+
+fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Option<Workers> {
+    let Some(entries) = entries else {
+        return Some(Workers {
+            cores: vec![1],
+            idle: Idle::Backoff,
+            buffers: 65_536,
+            buffer_bytes: 2_304,
+        });
+    };
+    let cores = entries.list("cores", report, read_core);
+    let cores = cores.and_then(report, |cores| {
+        let mut seen = Vec::new();
+        for (core, _) in cores {
+            if seen.contains(&core) {
+                let what = format!("\"cores\" names core {core} twice");
+                return Err(ValueError { what, remedy: "write each core once".into() });
+            }
+            seen.push(core);
+        }
+        Ok(seen)
+    });
+    let idle = [("poll", Idle::Poll), ("backoff", Idle::Backoff), ("sleep", Idle::Sleep)];
+    let idle = entries.choice("idle", &idle, report);
+    let buffers = entries.count("buffers", 1_024..=1 << 24, report);
+    let buffer_bytes = entries.count("buffer_bytes", 512..=65_536, report);
+    Some(Workers {
+        cores: cores.or(vec![1])?,
+        idle: idle.or(Idle::Backoff)?,
+        buffers: buffers.or(65_536)?,
+        buffer_bytes: buffer_bytes.or(2_304)?,
+    })
+}
+
+fn read_core(value: &Value) -> Result<u32, ValueError> {
+    let error = || ValueError {
+        what: "an element of \"cores\" is no integer".into(),
+        remedy: "write it as in: cores = [1]".into(),
+    };
+    within("cores", value.as_integer().ok_or_else(error)?, &(0..=1_023))
+}
+
+fn read_port(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> PortDraft {
+    let path = |name: &str, report: &mut Report<'_>| {
+        entries.text(name, report).and_then(report, |text| Ok(folder.join(text)))
+    };
+    PortDraft {
+        at: entries.at,
+        name: entries.owned("name", report),
+        role: entries.choice("role", &[("lan", Role::Lan), ("wan", Role::Wan)], report),
+        driver: read_driver(entries, report),
+        mtu: entries.count("mtu", MTUS, report),
+        mac: read_station(entries, "mac", report),
+        bump: entries.owned("bump", report),
+        next_hop: read_station(entries, "next_hop", report),
+        input: path("input", report),
+        output: path("output", report),
+    }
+}
+
+/// The largest IP packets a link may have: from what IPv6 demands (RFC 8200, section 5) to jumbo
+/// frames.
+pub(crate) const MTUS: std::ops::RangeInclusive<u32> = 1_280..=9_600;
+
+fn read_driver(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<DriverName> {
+    if let Field::Given(name @ ("af_xdp" | "dpdk"), at) = entries.raw_text("driver") {
+        let what = format!("the driver \"{name}\" is not in this build");
+        report.error(at, what, "write \"pcap\" or \"ring\", or use a build that has it");
+        return Field::Wrong;
+    }
+    let words = [("pcap", DriverName::Pcap), ("ring", DriverName::Ring)];
+    entries.choice("driver", &words, report)
+}
+
+/// The Ethernet address of one station.
+fn read_station(entries: &Entries<'_>, name: &str, report: &mut Report<'_>) -> Field<Mac> {
+    entries.parsed(name, report).and_then(report, |mac: Mac| {
+        if mac.is_station() {
+            return Ok(mac);
+        }
+        Err(ValueError {
+            what: format!("\"{name}\" is {mac}, not the address of one station"),
+            remedy: "write one whose first byte is even, and that is not zero".into(),
+        })
+    })
+}
+
+fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> PeerDraft {
+    let carry = [("ethernet", Carry::Ethernet), ("ip", Carry::Ip)];
+    let peer = PeerDraft {
+        at: entries.at,
+        name: entries.owned("name", report),
+        address: read_address(entries, report),
+        prefixes: entries.list("prefixes", report, |value| match value.as_str() {
+            Some(text) => text.parse(),
+            None => Err(ValueError {
+                what: "an element of \"prefixes\" is no string".into(),
+                remedy: "write it as in: prefixes = [\"10.20.0.0/16\"]".into(),
+            }),
+        }),
+        everything: entries.flag("everything", report),
+        carry: entries.choice("carry", &carry, report),
+        lan: entries.owned("lan", report),
+        key: read_key(entries, folder, report),
+        lanes: entries.power_of_two("lanes", 65_536, report),
+    };
+    let prefixes = !peer.prefixes.is_absent();
+    match &peer.everything {
+        Field::Given(true, at) if prefixes => {
+            let what = "the peer has both \"prefixes\" and \"everything = true\"";
+            report.error(*at, what, "remove one of them");
+        }
+        Field::Absent | Field::Given(false, _) if !prefixes => {
+            let what = "the peer has neither \"prefixes\" nor \"everything\"";
+            let remedy = "add prefixes = [\"10.20.0.0/16\"] or everything = true";
+            report.error(entries.at, what, remedy);
+        }
+        _ => {}
+    }
+    peer
+}
+
+/// The key itself, or that in a file. No message repeats any of it.
+fn read_key(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> Option<Key> {
+    let inline = entries.text("key", report);
+    let file = entries.text("key_file", report);
+    match (&inline, &file) {
+        (Field::Absent, Field::Absent) => {
+            let remedy = "add key_file = \"peer.key\", with 32 to 128 hex digits in that file";
+            report.error(entries.at, "the peer has neither \"key\" nor \"key_file\"", remedy);
+        }
+        (Field::Given(..), Field::Given(_, at)) => {
+            report.error(*at, "the peer has both \"key\" and \"key_file\"", "remove one of them");
+            return None;
+        }
+        _ => {}
+    }
+    let from_file = file.and_then(report, |name| {
+        let text = read_key_file(&folder.join(name)).map_err(|error| ValueError {
+            what: format!("cannot read key file {}: {error}", quoted(name)),
+            remedy: "name a readable file of 32 to 128 hex digits, relative to this one".into(),
+        })?;
+        parse_key(text.trim())
+    });
+    let inline = inline.and_then(report, parse_key);
+    inline.given().or(from_file.given()).cloned()
+}
+
+fn read_key_file(path: &Path) -> std::io::Result<String> {
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    File::open(path)?.take(1_024).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn parse_key(text: &str) -> Result<Key, ValueError> {
+    let error = |what: String| ValueError {
+        what,
+        remedy: "write 32 to 128 hex digits, an even number: 16 to 64 random bytes".into(),
+    };
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits =
+        digits.ok_or_else(|| error("the key has other characters than hex digits".into()))?;
+    if !(32..=128).contains(&digits.len()) || !digits.len().is_multiple_of(2) {
+        return Err(error(format!("the key has {} hex digits", digits.len())));
+    }
+    let byte = |pair: &[u32]| pair.iter().fold(0_u8, |byte, digit| byte << 4 | *digit as u8);
+    Ok(Key(digits.chunks(2).map(byte).collect()))
+}
+
+fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathDraft {
+    let rates = Rate(1)..=Rate(100_000_000_000_000);
+    let capacity = entries.quantity("capacity", rates, report);
+    let weight = entries.count("weight", 1..=1_000_000, report);
+    if let (Field::Given(..), Field::Given(_, at)) = (&capacity, &weight) {
+        report.error(*at, "the path has both \"capacity\" and \"weight\"", "remove one of them");
+    }
+    if capacity.is_absent() && weight.is_absent() {
+        let what = "the path has neither \"capacity\" nor \"weight\"";
+        report.error(entries.at, what, "add, as in: capacity = \"100Gbps\"");
+    }
+    let share = match capacity {
+        Field::Given(capacity, at) => Field::Given(Share::Capacity(capacity), at),
+        Field::Wrong => Field::Wrong,
+        Field::Absent => weight.and_then(report, |weight| Ok(Share::Weight(weight))),
+    };
+    PathDraft {
+        at: entries.at,
+        name: entries.owned("name", report),
+        peer: entries.owned("peer", report),
+        port: entries.owned("port", report),
+        next_hop: read_station(entries, "next_hop", report),
+        share,
+        channels: entries.count("channels", 1..=64, report),
+        rtt: entries.quantity("rtt", TIMES, report),
+        mtu: entries.count("mtu", MTUS, report),
+    }
+}
+
+/// Times that make sense between two sites, and leave arithmetic on them room.
+const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000);
+/// Memory that some burst of jumbo frames fits in, up to what a machine may have.
+const MEMORY: std::ops::RangeInclusive<Bytes> = Bytes(128 << 10)..=Bytes(1 << 40);
+/// Packets that a table may hold.
+const MAX_PACKETS: u32 = 1 << 24;
+
+fn read_recovery(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Option<Recovery> {
+    let Some(entries) = entries else { return Some(Recovery::default()) };
+    let replay_bytes = entries.quantity("replay_bytes", MEMORY, report);
+    let replay_packets = entries.power_of_two("replay_packets", MAX_PACKETS, report);
+    let replay_age = entries.quantity("replay_age", TIMES, report);
+    let hold_bytes = entries.quantity("hold_bytes", MEMORY, report);
+    let hold_packets = entries.power_of_two("hold_packets", MAX_PACKETS, report);
+    let hold_age = entries.quantity("hold_age", TIMES, report);
+    let initial_rtt = entries.quantity("initial_rtt", TIMES, report);
+    let ack_delay = entries.quantity("ack_delay", TIMES, report);
+    let ack_packets = entries.count("ack_packets", 1..=65_536, report);
+    let holes = entries.count("holes", 1..=1 << 20, report);
+    let default = Recovery::default();
+    Some(Recovery {
+        replay_bytes: replay_bytes.or(default.replay_bytes)?,
+        replay_packets: replay_packets.or(default.replay_packets)?,
+        replay_age: replay_age.or(default.replay_age)?,
+        hold_bytes: hold_bytes.or(default.hold_bytes)?,
+        hold_packets: hold_packets.or(default.hold_packets)?,
+        hold_age: hold_age.or(default.hold_age)?,
+        initial_rtt: initial_rtt.or(default.initial_rtt)?,
+        ack_delay: ack_delay.or(default.ack_delay)?,
+        ack_packets: ack_packets.or(default.ack_packets)?,
+        holes: holes.or(default.holes)?,
+    })
+}
