@@ -1,0 +1,181 @@
+//! WAN paths as the command line writes them: `wan1,rate=10G,delay=2.5ms,loss=1e-3,burst=5`.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use config::units::{Rate, Span};
+use dataplane::time::Nanos;
+
+use crate::link::Impairments;
+use crate::scenario::PathScenario;
+
+/// The longest delay: a minute. What is longer is a slip of the keyboard.
+const MAX_DELAY: Nanos = 60_000_000_000;
+
+/// A path that cannot be understood, or cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path \"{path}\": {what}")]
+pub struct PathError {
+    path: String,
+    what: String,
+}
+
+impl FromStr for PathScenario {
+    type Err = PathError;
+
+    /// `NAME[,KEY=VALUE]..` with the keys rate, delay, loss, burst, reorder, duplicate, corrupt and
+    /// down; only `down=START..END` may be said more than once.
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        let fail = |what: String| PathError { path: text.escape_debug().to_string(), what };
+        let mut parts = text.split(',');
+        let name = parts.next().unwrap_or_default().trim();
+        if name.is_empty() || name.contains('=') {
+            return Err(fail("begin with a name, as in \"wan1,delay=5ms\"".into()));
+        }
+        let mut impairments = Impairments::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for part in parts {
+            let Some((key, value)) = part.split_once('=') else {
+                return Err(fail(format!("\"{part}\" is no KEY=VALUE")));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            if key != "down" && seen.contains(&key) {
+                return Err(fail(format!("{key} is said twice")));
+            }
+            seen.push(key);
+            set(&mut impairments, key, value).map_err(|what| fail(format!("{key}: {what}")))?;
+        }
+        check(&impairments).map_err(fail)?;
+        Ok(Self { name: name.to_owned(), does: impairments })
+    }
+}
+
+/// Sets what `key` says; the error is what is wrong with the value.
+fn set(impairments: &mut Impairments, key: &str, value: &str) -> Result<(), String> {
+    match key {
+        "rate" => impairments.rate = Some(rate(value)?),
+        "delay" => impairments.delay = delay(value)?,
+        "loss" => impairments.loss = probability(value)?,
+        "burst" => impairments.burst = Some(number(value)?),
+        "reorder" => impairments.reorder = probability(value)?,
+        "duplicate" => impairments.duplicate = probability(value)?,
+        "corrupt" => impairments.corrupt = probability(value)?,
+        "down" => impairments.down.push(outage(value)?),
+        _ => {
+            let known = "rate, delay, loss, burst, reorder, duplicate, corrupt, down";
+            return Err(format!("not known; there are {known}"));
+        }
+    }
+    Ok(())
+}
+
+/// What no single value shows.
+fn check(impairments: &Impairments) -> Result<(), String> {
+    let Some(burst) = impairments.burst else { return Ok(()) };
+    if burst < 1.0 {
+        return Err("burst: at least 1, the mean number of frames lost in a row".into());
+    }
+    // At least one frame passes between two bursts.
+    let most = burst / (burst + 1.0);
+    if impairments.loss > most && impairments.loss < 1.0 {
+        return Err(format!(
+            "loss: with burst={burst}, the mean loss is at most {most:.3}: make bursts longer"
+        ));
+    }
+    Ok(())
+}
+
+fn rate(value: &str) -> Result<u64, String> {
+    let Rate(rate) = value.parse().map_err(|error| format!("{error}"))?;
+    if rate == 0 {
+        return Err("a path without rate carries nothing; leave it out for no limit".into());
+    }
+    Ok(rate)
+}
+
+fn delay(value: &str) -> Result<Nanos, String> {
+    let delay = span(value)?;
+    if delay > MAX_DELAY {
+        return Err(format!("longer than {}", Span(MAX_DELAY)));
+    }
+    Ok(delay)
+}
+
+fn span(value: &str) -> Result<Nanos, String> {
+    // Zero needs no unit.
+    if value == "0" {
+        return Ok(0);
+    }
+    value.parse().map(|Span(span)| span).map_err(|error| format!("{error}"))
+}
+
+fn number(value: &str) -> Result<f64, String> {
+    let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| format!("\"{}\" is not a number", value.escape_debug()))
+}
+
+fn probability(value: &str) -> Result<f64, String> {
+    let number = number(value)?;
+    if !(0.0..=1.0).contains(&number) {
+        return Err(format!("{value} is not a probability: from 0 to 1"));
+    }
+    Ok(number)
+}
+
+fn outage(value: &str) -> Result<Range<Nanos>, String> {
+    let Some((start, end)) = value.split_once("..") else {
+        return Err("write START..END, counted from the start of the play, as 1s..1.2s".into());
+    };
+    let range = span(start)?..span(end)?;
+    if range.is_empty() {
+        return Err(format!("{value} ends before it starts"));
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<PathScenario>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn all_that_can_be_said_is_understood() {
+        let text = "wan1,rate=10G,delay=2.5ms,loss=1e-3,burst=5,reorder=0.01,duplicate=0.02,\
+                    corrupt=0.03,down=1s..1.2s,down=0..1us";
+        let path: PathScenario = text.parse().unwrap();
+        assert_eq!(path.name, "wan1");
+        let expected = Impairments {
+            rate: Some(10_000_000_000),
+            delay: 2_500_000,
+            loss: 0.001,
+            burst: Some(5.0),
+            reorder: 0.01,
+            duplicate: 0.02,
+            corrupt: 0.03,
+            down: vec![1_000_000_000..1_200_000_000, 0..1_000],
+        };
+        assert_eq!(path.does, expected);
+        assert_eq!("p".parse::<PathScenario>().unwrap().does, Impairments::default());
+    }
+
+    #[test]
+    fn errors_name_the_path_and_the_value() {
+        assert!(error("").contains("begin with a name"));
+        assert!(error("delay=5ms").contains("begin with a name"));
+        assert!(error("p,fast").contains("\"fast\" is no KEY=VALUE"));
+        assert!(error("p,los=1").starts_with("path \"p,los=1\": los: not known; there are rate"));
+        assert!(error("p,loss=1,loss=1").contains("loss is said twice"));
+        assert!(error("p,loss=1.5").contains("not a probability"));
+        assert!(error("p,loss=NaN").contains("not a number"));
+        assert!(error("p,rate=0bps").contains("carries nothing"));
+        assert!(error("p,delay=5").contains("has no unit"));
+        assert!(error("p,delay=2h").contains("longer than 1m"));
+        assert!(error("p,down=2s").contains("START..END"));
+        assert!(error("p,down=2s..1s").contains("ends before it starts"));
+        assert!(error("p,loss=0.1,burst=0.5").contains("at least 1"));
+        assert!(error("p,loss=0.9,burst=2").contains("at most 0.667"));
+    }
+}

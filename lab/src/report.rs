@@ -1,0 +1,307 @@
+//! What a run says at its end. The field names of the JSON are a contract: fields may be added,
+//! none renamed. Of one configuration, input and seed it is the same to the byte.
+
+use std::collections::BTreeMap;
+
+use dataplane::time::{MICROSECOND, Nanos};
+use pipelines::gateway::Gateway;
+use serde::Serialize;
+
+use crate::ledger::Account;
+use crate::link::{Impairments, LinkCounters};
+use crate::scenario::{Bounds, Scenario};
+
+/// The report of one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The run's seed.
+    pub seed: u64,
+    /// Time from the start of the play until nothing was under way any more.
+    pub virtual_seconds: f64,
+    /// What was run.
+    pub scenario: ScenarioReport,
+    /// What the hosts sent and received.
+    pub endpoints: Endpoints,
+    /// What the wide area did.
+    pub wan: Wan,
+    /// What the gateways did; nothing without them.
+    pub gateways: Option<Gateways>,
+}
+
+/// The scenario, in the report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScenarioReport {
+    /// The capture that was played.
+    pub input: String,
+    /// How packets are numbered; nothing without gateways.
+    pub mode: Option<&'static str>,
+    /// Paths between the sites.
+    pub paths: Vec<PathReport>,
+    /// Bounds of the gateways.
+    #[serde(flatten)]
+    pub bounds: Bounds,
+}
+
+/// A path as it was configured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PathReport {
+    /// Its name.
+    pub name: String,
+    /// Bits a second.
+    pub rate_bps: Option<u64>,
+    /// One-way delay in nanoseconds.
+    pub delay_ns: Nanos,
+    /// Mean loss.
+    pub loss: f64,
+    /// Mean length of a burst of losses.
+    pub burst: Option<f64>,
+    /// Probability of being held up.
+    pub reorder: f64,
+    /// Probability of arriving twice.
+    pub duplicate: f64,
+    /// Probability of being altered.
+    pub corrupt: f64,
+    /// Outages, in nanoseconds from the start of the play.
+    pub down_ns: Vec<[Nanos; 2]>,
+}
+
+/// What the hosts sent and received. Sums over all streams of both directions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Endpoints {
+    /// Frames sent.
+    pub packets_sent: u64,
+    /// Frames delivered, each once.
+    pub packets_delivered: u64,
+    /// Bytes of the frames delivered.
+    pub payload_bytes: u64,
+    /// Those, in a second of the play.
+    pub goodput_gbps: f64,
+    /// What all paths carried in a second of the play, headers and repairs included.
+    pub line_gbps: f64,
+    /// Frames never delivered.
+    pub missing: u64,
+    /// Frames received that nobody sent.
+    pub altered: u64,
+    /// Frames that were not the next of their stream: ahead of missing ones, or late.
+    pub out_of_sequence: u64,
+    /// Frames received more often than they were sent.
+    pub duplicates: u64,
+    /// Frames of the capture that end at the first port by their nature, and were not played.
+    pub absorbed: u64,
+    /// How often the play went on without frames that did not come.
+    pub stalls: u64,
+    /// Time from the start of the play to the last delivery.
+    pub completion_us: Completion,
+}
+
+/// Quantiles of completion times in microseconds; of a capture, the play is the only sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Completion {
+    /// Median.
+    pub p50: f64,
+    /// 99 of 100 are below.
+    pub p99: f64,
+    /// 999 of 1000 are below.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// What the wide area did, from the start of the play, in both directions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wan {
+    /// Frames sent into it, control messages included.
+    pub sent_packets: u64,
+    /// Frames lost.
+    pub dropped: u64,
+    /// Frames altered.
+    pub altered: u64,
+    /// Frames held up.
+    pub reordered: u64,
+    /// Frames doubled.
+    pub duplicated: u64,
+    /// The paths.
+    pub paths: Vec<PathTraffic>,
+}
+
+/// What a path carried, both directions together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PathTraffic {
+    /// Its name.
+    pub name: String,
+    /// Frames sent into it.
+    pub sent_packets: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Frames lost.
+    pub dropped: u64,
+    /// Part of its capacity that was used, of the busier direction; 0 for a path without limit.
+    pub utilization: f64,
+}
+
+/// Both gateways.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gateways {
+    /// Site A's.
+    pub a: GatewayReport,
+    /// Site B's.
+    pub b: GatewayReport,
+}
+
+/// What a gateway did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GatewayReport {
+    /// Packets sent again.
+    pub resent_packets: u64,
+    /// Messages that asked for packets.
+    pub nacks_sent: u64,
+    /// Packets that came after they were asked for.
+    pub repaired: u64,
+    /// The most memory that the replay buffer held.
+    pub replay_high_water_bytes: u64,
+    /// Packets it let go of unconfirmed, for want of room or for age.
+    pub replay_evicted: u64,
+    /// The most memory that the hold buffer held.
+    pub held_high_water_bytes: u64,
+    /// Packets that are not waited for any more although they never came.
+    pub gave_up: u64,
+    /// Packets forwarded bare because no session was up.
+    pub unprotected: u64,
+    /// Packets forwarded bare because they did not fit their path.
+    pub oversize_forwarded: u64,
+    /// Frames for which the port had no buffer or no room.
+    pub missed: u64,
+    /// Buffers that were not home when everything had ended.
+    pub buffers_leaked: u32,
+    /// Packets dropped, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+}
+
+impl ScenarioReport {
+    /// The scenario, in the report.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            input: scenario.input.display().to_string(),
+            mode: scenario.gateways.then_some("tunnel"),
+            paths: scenario
+                .paths
+                .iter()
+                .map(|path| PathReport::new(&path.name, &path.does))
+                .collect(),
+            bounds: scenario.bounds,
+        }
+    }
+}
+
+impl PathReport {
+    fn new(name: &str, does: &Impairments) -> Self {
+        let Impairments { rate, delay, loss, burst, reorder, duplicate, corrupt, ref down } = *does;
+        Self {
+            name: name.to_owned(),
+            rate_bps: rate,
+            delay_ns: delay,
+            loss,
+            burst,
+            reorder,
+            duplicate,
+            corrupt,
+            down_ns: down.iter().map(|span| [span.start, span.end]).collect(),
+        }
+    }
+}
+
+impl Endpoints {
+    /// From both directions' accounts, the time of the last delivery and the bytes that took the
+    /// lines of the wide area.
+    #[must_use]
+    pub fn new(account: Account, completion: Nanos, line_bytes: u64) -> Self {
+        let us = completion as f64 / MICROSECOND as f64;
+        Self {
+            packets_sent: account.sent,
+            packets_delivered: account.delivered,
+            payload_bytes: account.delivered_bytes,
+            goodput_gbps: gbps(account.delivered_bytes, completion),
+            line_gbps: gbps(line_bytes, completion),
+            missing: account.missing,
+            altered: account.altered,
+            out_of_sequence: account.out_of_sequence + account.late,
+            duplicates: account.duplicates,
+            absorbed: 0,
+            stalls: 0,
+            completion_us: Completion { p50: us, p99: us, p999: us, max: us },
+        }
+    }
+}
+
+impl Wan {
+    /// From each path's name, rate and counters in both directions, over a play of `span`.
+    #[must_use]
+    pub fn new(scenario: &Scenario, counters: &[[LinkCounters; 2]], span: Nanos) -> Self {
+        let all = counters.iter().flatten();
+        let sum = |field: fn(&LinkCounters) -> u64| all.clone().map(field).sum();
+        let paths = scenario.paths.iter().zip(counters).map(|(path, both)| {
+            let sum = |field: fn(&LinkCounters) -> u64| both.iter().map(field).sum();
+            let busier = both.iter().map(|link| link.line_bytes).max().unwrap_or(0);
+            let capacity = path.does.rate.map_or(0.0, |rate| rate as f64 / 1e9);
+            let used = gbps(busier, span);
+            PathTraffic {
+                name: path.name.clone(),
+                sent_packets: sum(|link| link.sent_packets),
+                sent_bytes: sum(|link| link.sent_bytes),
+                dropped: sum(|link| link.dropped),
+                utilization: if capacity > 0.0 { used / capacity } else { 0.0 },
+            }
+        });
+        Self {
+            sent_packets: sum(|link| link.sent_packets),
+            dropped: sum(|link| link.dropped),
+            altered: sum(|link| link.altered),
+            reordered: sum(|link| link.reordered),
+            duplicated: sum(|link| link.duplicated),
+            paths: paths.collect(),
+        }
+    }
+}
+
+impl GatewayReport {
+    /// From a gateway, and what its port and its pool say.
+    #[must_use]
+    pub fn new(gateway: &Gateway, missed: u64, buffers_leaked: u32) -> Self {
+        let (counters, memory) = (gateway.counters(), gateway.replay_memory());
+        Self {
+            resent_packets: counters.resent.packets,
+            nacks_sent: counters.nacks_sent,
+            repaired: counters.repaired,
+            replay_high_water_bytes: memory.high_water,
+            replay_evicted: memory.evicted,
+            held_high_water_bytes: gateway.held_high_water_bytes(),
+            gave_up: counters.gave_up,
+            unprotected: counters.unprotected,
+            oversize_forwarded: counters.oversize_forwarded,
+            missed,
+            buffers_leaked,
+            drops: counters.drops.seen().map(|(why, count)| (why.name(), count)).collect(),
+        }
+    }
+}
+
+/// Bytes in a span of time, in gigabits a second: as many as bits in a nanosecond.
+fn gbps(bytes: u64, span: Nanos) -> f64 {
+    if span == 0 { 0.0 } else { bytes as f64 * 8.0 / span as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_quantiles_are_those_of_the_play() {
+        let account =
+            Account { sent: 3, delivered: 2, delivered_bytes: 2_500, ..Account::default() };
+        let endpoints = Endpoints::new(Account { late: 1, ..account }, 2_000, 5_000);
+        assert_eq!((endpoints.goodput_gbps, endpoints.line_gbps), (10.0, 20.0));
+        assert_eq!((endpoints.out_of_sequence, endpoints.completion_us.max), (1, 2.0));
+        assert_eq!(Endpoints::new(account, 0, 0).goodput_gbps, 0.0);
+    }
+}
