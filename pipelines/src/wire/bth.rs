@@ -135,7 +135,7 @@ pub fn judge(bth: &Bth, len: usize) -> Result<(Shape, usize), Malformed> {
 
 impl<'a> Datagram<'a> {
     /// Looks at the payload of a UDP datagram to port 4791. The ICRC is not judged: see
-    /// [`icrc`](super::icrc).
+    /// [`icrc`].
     ///
     /// # Errors
     /// It cannot be what it says: see [`judge`].
