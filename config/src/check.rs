@@ -91,8 +91,7 @@ pub(crate) fn port_of(
             return None;
         }
     };
-    let found = draft.ports.iter().position(|port| port.name.given() == Some(name));
-    match found.and_then(|index| Some((index, draft.ports.get(index)?))) {
+    match port_named(draft, name, role) {
         Some((index, port)) if fits(&port) => Some(index),
         // A role that is wrong is reported; it may have been meant to fit.
         Some((_, port)) if port.role.given().is_none() => None,
@@ -107,6 +106,18 @@ pub(crate) fn port_of(
             None
         }
     }
+}
+
+/// The port of a name and its index. Of several, which is an error of its own, one of that role.
+pub(crate) fn port_named<'a>(
+    draft: &'a Draft,
+    name: &str,
+    role: Role,
+) -> Option<(usize, &'a PortDraft)> {
+    let named = |(_, port): &(usize, &PortDraft)| port.name.given().is_some_and(|its| its == name);
+    let mut ports = draft.ports.iter().enumerate().filter(named);
+    let first = ports.clone().next();
+    ports.find(|(_, port)| port.role.given() == Some(&role)).or(first)
 }
 
 /// The remedy for a reference to nothing: the nearest name, or all of them.

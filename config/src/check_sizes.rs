@@ -1,6 +1,6 @@
 //! Checks of sizes: whether packets fit their paths, and the replay buffer what is under way.
 
-use crate::check::DEFAULT_MTU;
+use crate::check::{DEFAULT_MTU, port_named};
 use crate::check_peers::{DEFAULT_RTT, leads_to};
 use crate::diagnostic::Report;
 use crate::document::{Field, quoted};
@@ -25,8 +25,10 @@ pub(crate) fn path_mtu(path: &PathDraft, draft: &Draft) -> Option<u32> {
     if let Field::Given(mtu, _) = path.mtu {
         return Some(mtu);
     }
-    let name = path.port.given()?;
-    let port = draft.ports.iter().find(|port| port.name.given() == Some(name))?;
+    let (_, port) = port_named(draft, path.port.given()?, Role::Wan)?;
+    if port.role.given() != Some(&Role::Wan) {
+        return None;
+    }
     path.mtu.or(port.mtu.or(DEFAULT_MTU)?)
 }
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::units::ValueError;
 
-/// The addresses that agree with a network address in its first bits. The bits behind them are zero.
+/// The addresses that agree with a network address in its first bits. The bits behind those are
+/// zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix {
     address: IpAddr,

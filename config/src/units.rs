@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A data rate in bits a second. Units `bps`, `Kbps`, `Mbps`, `Gbps`, `Tbps` (powers of 1000), short
-/// `K`, `M`, `G`, `T`.
+/// A data rate in bits a second. Units `bps`, `Kbps`, `Mbps`, `Gbps`, `Tbps` (powers of 1000),
+/// short `K`, `M`, `G`, `T`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(pub u64);
 
@@ -31,8 +31,8 @@ pub struct ValueError {
     pub remedy: String,
 }
 
-/// A kind of quantity: how messages speak of it, and its units by falling size. Where two names have
-/// one size, the first is written.
+/// A kind of quantity: how messages speak of it, and its units by falling size. Where two names
+/// have one size, the first is written.
 struct Kind {
     name: &'static str,
     example: &'static str,
