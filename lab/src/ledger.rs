@@ -142,19 +142,20 @@ impl Ledger {
         self.account.sent += 1;
     }
 
-    /// A frame arrives at the host it was for, or something that looks like one.
-    pub fn receive(&mut self, frame: &[u8]) {
+    /// A frame arrives at the host it was for, or something that looks like one. Whether it is
+    /// one that was still owed.
+    pub fn receive(&mut self, frame: &[u8]) -> bool {
         let hash = self.hasher.hash_one(frame);
         let Some(twins) = self.twins.get_mut(&hash) else {
             self.account.altered += 1;
-            return;
+            return false;
         };
         let Some(number) = twins.due else {
             self.account.duplicates += 1;
-            return;
+            return false;
         };
         let index = number.wrapping_sub(self.base) as usize;
-        let Some(entry) = self.entries.get_mut(index) else { return };
+        let Some(entry) = self.entries.get_mut(index) else { return false };
         twins.due = entry.twin;
         entry.state = State::Delivered;
         let (stream, place) = (entry.stream, entry.place);
@@ -166,6 +167,7 @@ impl Ledger {
             *expected = (*expected).max(place + 1);
         }
         self.settle();
+        true
     }
 
     /// Writes off what was sent more than `patience` ago; returns when there is more to write off.

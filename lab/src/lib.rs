@@ -4,12 +4,20 @@
 pub mod events;
 pub mod ledger;
 pub mod link;
+mod network;
 mod path;
+mod play;
 pub mod random;
+pub mod report;
+mod run;
 mod scenario;
 mod site;
 pub mod stream;
+mod taps;
 
 pub use path::PathError;
+pub use report::Report;
+pub use run::{LabError, run};
 pub use scenario::{Bounds, PathScenario, Scenario};
 pub use site::SiteError;
+pub use taps::TapsError;

@@ -96,8 +96,8 @@ pub(crate) struct Play {
     start: Time,
     origin: Option<u64>,
     ended: bool,
-    /// Frames too short to be Ethernet.
-    skipped: u64,
+    /// Frames that are not played.
+    absorbed: u64,
 }
 
 impl Play {
@@ -105,7 +105,7 @@ impl Play {
     pub(crate) fn new(reader: Reader<File>, at_a: Vec<Prefix>) -> Self {
         let hosts = Default::default();
         let sites = Sites::new(at_a);
-        Self { reader, sites, hosts, start: Time::ZERO, origin: None, ended: false, skipped: 0 }
+        Self { reader, sites, hosts, start: Time::ZERO, origin: None, ended: false, absorbed: 0 }
     }
 
     /// Lets the play start at `now`.
@@ -123,8 +123,9 @@ impl Play {
                 self.ended = true;
                 break;
             };
-            let Some(sight) = stream::look(record.data) else {
-                self.skipped += 1;
+            let sight = stream::look(record.data).filter(|_| !is_link_local(record.data));
+            let Some(sight) = sight else {
+                self.absorbed += 1;
                 continue;
             };
             self.origin.get_or_insert(record.time_ns);
@@ -175,9 +176,10 @@ impl Play {
         self.origin.unwrap_or(0)
     }
 
-    /// Records too short to be Ethernet frames, which are not played.
-    pub(crate) fn skipped(&self) -> u64 {
-        self.skipped
+    /// Frames that end at the first port by their nature, which are not played: pause frames, LLDP,
+    /// spanning tree, and what is too short to be Ethernet.
+    pub(crate) fn absorbed(&self) -> u64 {
+        self.absorbed
     }
 
     fn waiting(&self) -> usize {
@@ -190,6 +192,11 @@ impl Play {
         let (sent, before) = host.last.unwrap_or((self.start, self.origin()));
         sent.after(cue.at.saturating_sub(before))
     }
+}
+
+/// Whether a frame is for the next station and no further (IEEE 802.1Q, table 8-1).
+fn is_link_local(frame: &[u8]) -> bool {
+    matches!(frame, [0x01, 0x80, 0xc2, 0, 0, 0..=0x0f, ..])
 }
 
 #[cfg(test)]

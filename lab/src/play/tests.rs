@@ -81,6 +81,8 @@ fn sites_are_told_by_address_and_then_by_station() {
 
 #[test]
 fn what_is_no_frame_is_counted_and_left_out() {
-    let play = play(&[(0, vec![0; 13]), (1, ip(A, B, 1))], vec![]);
-    assert_eq!((play.skipped(), play.hosts[0].cues.len(), play.origin()), (1, 1, 1));
+    let mut pause = ip(A, B, 1);
+    pause[..6].copy_from_slice(&[0x01, 0x80, 0xc2, 0, 0, 1]);
+    let play = play(&[(0, vec![0; 13]), (0, pause), (1, ip(A, B, 1))], vec![]);
+    assert_eq!((play.absorbed(), play.hosts[0].cues.len(), play.origin()), (2, 1, 1));
 }

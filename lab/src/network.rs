@@ -1,0 +1,144 @@
+//! The wires: what is under way between hosts and gateways, and when it arrives.
+
+use dataplane::memory::Frame;
+use dataplane::time::{MICROSECOND, Nanos, Time};
+
+use crate::events::Events;
+use crate::link::{Link, LinkCounters};
+use crate::scenario::Scenario;
+use crate::site::LAN;
+use crate::taps::{Tap, Taps, TapsError};
+
+/// The time a frame takes on a LAN, either way: those are without limit or fault.
+const LAN_DELAY: Nanos = MICROSECOND;
+/// Buffers kept for frames to come.
+const SPARE_BUFFERS: usize = 1 << 14;
+
+/// Where a frame arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The host of a site.
+    Host(usize),
+    /// A port of a site's gateway, or of what stands in its place.
+    Gateway {
+        /// The site.
+        side: usize,
+        /// [`LAN`], or 1 + the path.
+        port: usize,
+    },
+}
+
+/// Everything between hosts and gateways.
+pub(crate) struct Network {
+    under_way: Events<(Place, Vec<u8>)>,
+    /// Paths, each from site A and from site B.
+    paths: Vec<[Link; 2]>,
+    spare: Vec<Vec<u8>>,
+    taps: Option<Taps>,
+}
+
+impl Network {
+    pub(crate) fn new(scenario: &Scenario, taps: Option<Taps>) -> Self {
+        let link = |path: usize, side: u64| {
+            let does = scenario.paths.get(path).map(|path| path.does.clone());
+            Link::new(does.unwrap_or_default(), scenario.seed, path as u64 * 2 + side)
+        };
+        let paths = (0..scenario.paths.len()).map(|path| [link(path, 0), link(path, 1)]);
+        Self { under_way: Events::default(), paths: paths.collect(), spare: Vec::new(), taps }
+    }
+
+    /// Lets the play start: links count, and captures begin.
+    pub(crate) fn start(&mut self, now: Time, origin: u64) {
+        self.paths.iter_mut().flatten().for_each(|link| link.start(now));
+        if let Some(taps) = &mut self.taps {
+            taps.start(now, origin);
+        }
+    }
+
+    /// An empty buffer.
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Takes back the buffer of a frame that has arrived.
+    pub(crate) fn recycle(&mut self, mut frame: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS {
+            frame.clear();
+            self.spare.push(frame);
+        }
+    }
+
+    /// The host of `side` sends.
+    pub(crate) fn send_from_host(&mut self, now: Time, side: usize, frame: Vec<u8>) {
+        self.tap(now, Tap::Lan(side), &frame);
+        self.under_way.add(now.after(LAN_DELAY), (Place::Gateway { side, port: LAN }, frame));
+    }
+
+    /// The gateway of `side` sends.
+    pub(crate) fn send_from_gateway(&mut self, now: Time, side: usize, port: usize, frame: &Frame) {
+        let mut bytes = self.buffer();
+        frame.segments().for_each(|segment| bytes.extend_from_slice(segment));
+        self.forward(now, side, port, bytes);
+    }
+
+    /// A frame leaves by a port of `side`'s gateway, or of what stands in its place.
+    pub(crate) fn forward(&mut self, now: Time, side: usize, port: usize, mut frame: Vec<u8>) {
+        if port == LAN {
+            self.tap(now, Tap::Lan(side), &frame);
+            self.under_way.add(now.after(LAN_DELAY), (Place::Host(side), frame));
+            return;
+        }
+        self.tap(now, Tap::Wan(side), &frame);
+        let link = self.paths.get_mut(port - 1).and_then(|path| path.get_mut(side));
+        let Some(link) = link else { return self.recycle(frame) };
+        let arrivals = link.send(now, &mut frame);
+        let place = Place::Gateway { side: 1 - side, port };
+        if let Some(at) = arrivals.second {
+            let mut copy = self.buffer();
+            copy.extend_from_slice(&frame);
+            self.under_way.add(at, (place, copy));
+        }
+        match arrivals.first {
+            Some(at) => self.under_way.add(at, (place, frame)),
+            None => self.recycle(frame),
+        }
+    }
+
+    /// Takes the next frame that has arrived at `now`.
+    pub(crate) fn arrival(&mut self, now: Time) -> Option<(Place, Vec<u8>)> {
+        let (place, frame) = self.under_way.take_due(now)?;
+        if let Place::Gateway { side, port } = place
+            && port != LAN
+        {
+            self.tap(now, Tap::Wan(side), &frame);
+        }
+        Some((place, frame))
+    }
+
+    /// When the next frame arrives.
+    pub(crate) fn next_arrival(&self) -> Option<Time> {
+        self.under_way.next_due()
+    }
+
+    /// The longest that a frame from `side` would now wait for its turn on a path.
+    pub(crate) fn backlog(&self, now: Time, side: usize) -> Nanos {
+        let links = self.paths.iter().filter_map(|path| path.get(side));
+        links.map(|link| link.backlog(now)).max().unwrap_or(0)
+    }
+
+    /// What each path did in both directions.
+    pub(crate) fn counters(&self) -> Vec<[LinkCounters; 2]> {
+        self.paths.iter().map(|path| path.each_ref().map(Link::counters)).collect()
+    }
+
+    /// Completes the captures.
+    pub(crate) fn finish(self) -> Result<(), TapsError> {
+        self.taps.map_or(Ok(()), Taps::finish)
+    }
+
+    fn tap(&mut self, now: Time, tap: Tap, frame: &[u8]) {
+        if let Some(taps) = &mut self.taps {
+            taps.write(tap, now, frame);
+        }
+    }
+}
