@@ -3,8 +3,8 @@
 
 use crate::check_peers::check_peers;
 use crate::check_sizes::{check_mtus, check_replay};
-use crate::diagnostic::{Report, nearest};
-use crate::document::{Field, quoted};
+use crate::diagnostic::{Report, nearest, quoted};
+use crate::document::Field;
 use crate::draft::{Draft, DriverName, PortDraft};
 use crate::model::{Config, Driver, Port, Role};
 

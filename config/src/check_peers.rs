@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::check::{one_of, port_of};
 use crate::check_sizes::path_mtu;
-use crate::diagnostic::Report;
-use crate::document::{Field, quoted};
+use crate::diagnostic::{Report, quoted};
+use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
 use crate::model::{Behind, Carry, Path, Peer, Role, Share};
 use crate::prefix::Prefix;

@@ -2,8 +2,8 @@
 
 use crate::check::{DEFAULT_MTU, port_named};
 use crate::check_peers::{DEFAULT_RTT, leads_to};
-use crate::diagnostic::Report;
-use crate::document::{Field, quoted};
+use crate::diagnostic::{Report, quoted};
+use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
 use crate::model::{Carry, Role, Share};
 use crate::read::MTUS;

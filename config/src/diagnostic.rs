@@ -141,6 +141,15 @@ impl<'a> Report<'a> {
     }
 }
 
+/// A foreign text as messages show it: on one line, and not without end.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+    if text.chars().nth(64).is_some() {
+        shown.push_str("...");
+    }
+    format!("\"{shown}\"")
+}
+
 /// The candidate nearest to `word`, if one is near enough to be meant.
 pub(crate) fn nearest<'a>(
     word: &str,
@@ -199,6 +208,13 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(nearest("adress", ["name", "address", "mtu"]), Some("address"));
         assert_eq!(nearest("colour", ["name", "address", "mtu"]), None);
+    }
+
+    #[test]
+    fn foreign_text_is_shown_on_one_line_and_cut() {
+        assert_eq!(quoted("a\n\u{1b}"), "\"a\\n\\u{1b}\"");
+        assert_eq!(quoted(&"x".repeat(64)), format!("\"{}\"", "x".repeat(64)));
+        assert_eq!(quoted(&"x".repeat(65)), format!("\"{}...\"", "x".repeat(64)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use toml_edit::{Item, Table, TableLike, Value};
 
-use crate::diagnostic::{Report, nearest};
+use crate::diagnostic::{Report, nearest, quoted};
 use crate::keys::{SECTIONS, Section};
 use crate::units::ValueError;
 
@@ -319,15 +319,6 @@ fn outside<T: Display>(name: &str, value: impl Display, range: &RangeInclusive<T
         what: format!("\"{name}\" is {value}, out of range"),
         remedy: format!("write {} to {}", range.start(), range.end()),
     }
-}
-
-/// A text from the file as messages show it: on one line, and not without end.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().nth(64).is_some() {
-        shown.push_str("...");
-    }
-    format!("\"{shown}\"")
 }
 
 /// A type of item, with its article.

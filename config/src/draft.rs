@@ -22,7 +22,7 @@ pub(crate) struct Draft {
     pub(crate) replay_at: usize,
 }
 
-/// `[gateway]`; every field but `at` as in [`Gateway`].
+/// `[gateway]`.
 pub(crate) struct GatewayDraft {
     pub(crate) name: Field<String>,
     pub(crate) address: Field<IpAddr>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::diagnostic::quoted;
 use crate::units::ValueError;
 
 /// An Ethernet address (IEEE 802, clause 8), in the order of the wire.
@@ -24,7 +25,7 @@ impl FromStr for Mac {
     /// Six bytes of two hex digits each, separated by `:` or all by `-`.
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let error = || ValueError {
-            what: format!("\"{}\" is not an Ethernet address", text.escape_debug()),
+            what: format!("{} is not an Ethernet address", quoted(text)),
             remedy: "write six bytes of two hex digits, as in \"02:00:00:00:00:01\"".into(),
         };
         let separator = if text.contains('-') { '-' } else { ':' };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::diagnostic::quoted;
 use crate::units::ValueError;
 
 /// The addresses that agree with a network address in its first bits. The bits behind those are
@@ -63,11 +64,11 @@ impl FromStr for Prefix {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let shown = text.escape_debug();
+        let shown = quoted(text);
         let Some((address, length)) = text.split_once('/') else {
             return Err(match text.parse::<IpAddr>() {
                 Ok(address) => ValueError {
-                    what: format!("\"{shown}\" has no prefix length"),
+                    what: format!("{shown} has no prefix length"),
                     remedy: format!(
                         "write \"{address}/{}\" for this one address",
                         if address.is_ipv4() { 32 } else { 128 }
@@ -83,7 +84,7 @@ impl FromStr for Prefix {
             Ok(length) if digits && length <= longest => length,
             _ => {
                 return Err(ValueError {
-                    what: format!("\"{shown}\" has no valid prefix length"),
+                    what: format!("{shown} has no valid prefix length"),
                     remedy: format!("an {family} prefix length is 0 to {longest}"),
                 });
             }
@@ -91,7 +92,7 @@ impl FromStr for Prefix {
         let network = network(address, length);
         if network != address {
             return Err(ValueError {
-                what: format!("\"{shown}\" has bits set behind its first {length}"),
+                what: format!("{shown} has bits set behind its first {length}"),
                 remedy: format!("the network is \"{network}/{length}\""),
             });
         }
@@ -101,7 +102,7 @@ impl FromStr for Prefix {
 
 fn not_a_prefix(text: &str) -> ValueError {
     ValueError {
-        what: format!("\"{}\" is not an IP prefix", text.escape_debug()),
+        what: format!("{} is not an IP prefix", quoted(text)),
         remedy: "write a network and its length, as in \"10.20.0.0/16\" or \"2001:db8:20::/48\""
             .into(),
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use toml_edit::{Table, Value};
 
-use crate::diagnostic::Report;
-use crate::document::{Entries, Field, check_sections, occurrences, quoted, within};
+use crate::diagnostic::{Report, quoted};
+use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft};
 use crate::keys::{GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
 use crate::mac::Mac;

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::diagnostic::quoted;
+
 /// A data rate in bits a second. Units `bps`, `Kbps`, `Mbps`, `Gbps`, `Tbps` (powers of 1000),
 /// short `K`, `M`, `G`, `T`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +23,8 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub u64);
 
-/// A text that is no quantity: what is wrong with it, and what would be right.
+/// A text that is no value of the type it was read as: what is wrong with it, and what would be
+/// right. Prefixes and Ethernet addresses have it too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {remedy}")]
 pub struct ValueError {
@@ -104,17 +107,17 @@ impl Kind {
         let is_number = |c: char| c.is_ascii_digit() || c == '.';
         let end = trimmed.find(|c| !is_number(c)).unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(end);
-        let shown = text.escape_debug();
+        let shown = quoted(text);
         if trimmed.starts_with('-') {
-            return Err(self.error(format!("\"{shown}\" is negative")));
+            return Err(self.error(format!("{shown} is negative")));
         }
         let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
         if whole.is_empty() || decimals.is_empty() || decimals.contains('.') {
-            return Err(self.error(format!("\"{shown}\" is not a {}", self.name)));
+            return Err(self.error(format!("{shown} is not a {}", self.name)));
         }
         let scale = self.scale(unit.trim_start(), number)?;
         self.value(whole, decimals.trim_end_matches('0'), scale).map_err(|what| ValueError {
-            what: format!("\"{shown}\" {what}"),
+            what: format!("{shown} {what}"),
             remedy: format!("write a whole number of {}s, below 2^64 of them", self.smallest),
         })
     }
@@ -125,12 +128,12 @@ impl Kind {
             return Ok(*scale);
         }
         if unit.is_empty() {
-            return Err(self.error(format!("\"{number}\" has no unit")));
+            return Err(self.error(format!("{} has no unit", quoted(number))));
         }
-        let what = format!("unknown unit \"{}\"", unit.escape_debug());
+        let what = format!("unknown unit {}", quoted(unit));
         let similar = self.units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
         let remedy = match similar {
-            Some((name, _)) => format!("did you mean \"{number}{name}\"?"),
+            Some((name, _)) => format!("did you mean {}?", quoted(&format!("{number}{name}"))),
             None => {
                 let names: Vec<_> = self.units.iter().map(|(name, _)| *name).collect();
                 format!("units are {}", names.join(", "))

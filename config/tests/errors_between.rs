@@ -15,8 +15,8 @@ const WEIGHT: &str = "weight = 1";
 /// A second peer, of that name, address and prefix; and a path to it.
 fn and_peer(name: &str, address: &str, prefix: &str) -> String {
     format!(
-        "{BASE}[[peer]]\nname = \"{name}\"\naddress = \"{address}\"\nprefixes = [\"{prefix}\"]\n{KEY}\n\
-         [[path]]\nname = \"to-{name}\"\npeer = \"{name}\"\nport = \"wan0\"\n\
+        "{BASE}[[peer]]\nname = \"{name}\"\naddress = \"{address}\"\nprefixes = [\"{prefix}\"]\n\
+         {KEY}\n[[path]]\nname = \"to-{name}\"\npeer = \"{name}\"\nport = \"wan0\"\n\
          next_hop = \"02:00:00:00:01:fe\"\nweight = 1\n"
     )
 }
