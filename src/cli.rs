@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::inspect;
+use crate::{configuration, inspect, replay};
 
 /// A packet gateway that carries RoCEv2 across lossy wide-area networks.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Inspect(inspect::Args),
+    Replay(replay::Args),
+    Config(configuration::Args),
 }
 
 /// What a command ends with; clap itself ends with 2 where the usage is wrong.
@@ -38,6 +40,8 @@ impl Cli {
     pub(crate) fn run(self) -> Exit {
         match self.command {
             Command::Inspect(args) => inspect::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Config(args) => configuration::run(&args),
         }
     }
 }

@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod configuration;
 mod inspect;
+mod replay;
 mod report;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -163,6 +163,12 @@ impl<P: Pipeline> Worker<P> {
         &self.ports
     }
 
+    /// Ends the work of every port; says what went wrong, and at which port.
+    pub fn close(&mut self) -> Vec<(usize, String)> {
+        let ports = self.ports.iter_mut().enumerate();
+        ports.filter_map(|(index, port)| Some((index, port.close().err()?))).collect()
+    }
+
     /// What it did since it began.
     #[must_use]
     pub fn counters(&self) -> &WorkerCounters {

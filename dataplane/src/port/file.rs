@@ -49,18 +49,6 @@ impl<R: Read, W: Write> FilePort<R, W> {
         port
     }
 
-    /// Writes what is still buffered; to be called at the end.
-    ///
-    /// # Errors
-    /// When the output cannot be written, now or before, or when the input could not be read to
-    /// its end: one message.
-    pub fn finish(self) -> Result<PortCounters, String> {
-        if let Some(output) = self.output {
-            output.finish().map_err(|error| error.to_string())?;
-        }
-        self.error.map_or(Ok(self.counters), Err)
-    }
-
     /// Reads until a packet is pending or the input ends. Packets for which there is no buffer are
     /// counted as missed. Captures whose times go back arrive in the order of the file.
     fn read_ahead(&mut self, not_before: Time) {
@@ -127,6 +115,13 @@ impl<R: Read, W: Write> Port for FilePort<R, W> {
         self.error.as_deref()
     }
 
+    fn close(&mut self) -> Result<(), String> {
+        if let Some(Err(error)) = self.output.take().map(Writer::finish) {
+            self.error.get_or_insert(error.to_string());
+        }
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
     fn counters(&self) -> PortCounters {
         self.counters
     }
@@ -179,7 +174,7 @@ mod tests {
         let mut burst = Burst::new();
         assert_eq!(port.receive(Time(9), &mut burst), 1);
         assert!(port.error().is_some());
-        assert!(port.finish().is_err());
+        assert!(port.close().is_err());
     }
 
     #[test]

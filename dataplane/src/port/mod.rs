@@ -57,6 +57,14 @@ pub trait Port {
         None
     }
 
+    /// Ends the port's work: what is buffered is written. To be called once, at the end.
+    ///
+    /// # Errors
+    /// What went wrong, now or before: one message.
+    fn close(&mut self) -> Result<(), String> {
+        self.error().map_or(Ok(()), |error| Err(error.to_owned()))
+    }
+
     /// The port's counters now.
     fn counters(&self) -> PortCounters;
 }
