@@ -1,0 +1,218 @@
+//! `compute-gateway lab`: two gateways and a wide area in virtual time.
+
+mod table;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Instant;
+
+use config::prefix::Prefix;
+use config::units::Bytes;
+use lab::report::Report;
+use lab::{Bounds, LabError, PathScenario, Scenario, SiteError};
+
+use crate::cli::Exit;
+use crate::report::{self, Progress};
+
+/// Try a network: two gateways with a wide area between them, in virtual time.
+///
+/// Two sites play a capture through the same gateway code that runs live: each host sends its
+/// frames in the capture's order and with its gaps, never before those it had received earlier in
+/// the capture have been delivered to it. Needs no privileges and no NIC. The same flags, input and
+/// seed give the same report, to the byte.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Capture that the two sites play (classic pcap or pcapng).
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Source addresses at site A, as 10.0.1.0/24; may be repeated. Without it, the source of the
+    /// capture's first IP packet is at site A, and all others at B.
+    #[arg(long, value_name = "CIDR")]
+    site_a: Vec<Prefix>,
+    /// A path across the wide area; may be repeated. KEYs: rate, delay (one way), loss, burst (mean
+    /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
+    #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..", required = true)]
+    paths: Vec<PathScenario>,
+    /// Seed of everything that is left to chance; A..B runs all of these, B included, and reports
+    /// an array.
+    #[arg(long, value_name = "N|A..B", default_value = "1")]
+    seed: Seeds,
+    /// How packets are numbered between the gateways.
+    #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode)]
+    mode: String,
+    /// Run without gateways: the first path joins the two sites.
+    #[arg(long)]
+    no_gateways: bool,
+    /// Run with gateways and without, and show both side by side.
+    #[arg(long, conflicts_with_all = ["no_gateways", "json", "out"])]
+    compare: bool,
+    /// Directory for what was seen on each link: lan-a.pcap, wan-a.pcap, wan-b.pcap, lan-b.pcap.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Memory of each gateway's replay buffer.
+    #[arg(long, value_name = "BYTES")]
+    replay_bytes: Option<Bytes>,
+    /// Memory of each gateway's hold buffer.
+    #[arg(long, value_name = "BYTES")]
+    hold_bytes: Option<Bytes>,
+    /// Largest outer IP packet of the paths, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(576..=65_535))]
+    mtu: Option<u32>,
+    /// Write JSON instead of a table: an object, or an array of them for a range of seeds.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  compute-gateway lab --input lan.pcap --path wan1,rate=10G,delay=2.5ms,loss=1e-3 --compare
+  compute-gateway lab --input lan.pcap --path p1,delay=5ms,loss=0.01,burst=8 \\
+      --path p2,delay=9ms,down=1s..1.2s --seed 1..20 --json
+  compute-gateway lab --input lan.pcap --path p1,delay=20ms --out captures/
+
+Exit status: 0 done; 1 a gateway lost a buffer, or a file could not be written; 2 usage, or the
+capture could not be read. Losses are no failure here: they are what the report is about.";
+
+/// Seeds, the last included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seeds {
+    first: u64,
+    last: u64,
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let remedy = "write a number, as 7, or a range, as 1..20";
+            text.parse::<u64>().map_err(|_| format!("\"{}\": {remedy}", text.escape_debug()))
+        };
+        let (first, last) = match text.split_once("..") {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(text)?, number(text)?),
+        };
+        if first > last {
+            return Err(format!("ends before it begins: write {last}..{first}"));
+        }
+        Ok(Self { first, last })
+    }
+}
+
+fn mode(text: &str) -> Result<String, String> {
+    match text {
+        "tunnel" => Ok(text.to_owned()),
+        "transparent" => Err("not available in this version: use tunnel".into()),
+        _ => Err("there is only tunnel in this version".into()),
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Exit {
+    let seeds = args.seed;
+    if seeds.first != seeds.last && args.out.is_some() {
+        report::complain("--out takes what one seed did: give one --seed");
+        return Exit::Refused;
+    }
+    let scenario = scenario(args);
+    let mut progress = Progress::new();
+    let mut runs = Vec::new();
+    for seed in seeds.first..=seeds.last {
+        progress.step(|| format!("seed {seed} of {}..{}", seeds.first, seeds.last));
+        match run_one(&Scenario { seed, ..scenario.clone() }, args.compare) {
+            Ok(run) => runs.push(run),
+            Err(error) => {
+                progress.clear();
+                report::complain(&error.to_string());
+                return exit_of(&error);
+            }
+        }
+    }
+    progress.clear();
+    let leaked = runs
+        .iter()
+        .flat_map(|run| &run.report.gateways)
+        .any(|gateways| gateways.a.buffers_leaked + gateways.b.buffers_leaked > 0);
+    let printed = report::print(|output| match (args.json, runs.as_slice()) {
+        (true, [run]) => report::write_json(output, &run.report),
+        (true, runs) => {
+            report::write_json(output, &runs.iter().map(|run| &run.report).collect::<Vec<_>>())
+        }
+        (false, [run]) => table::write_run(output, run),
+        (false, runs) => table::write_runs(output, runs),
+    });
+    if leaked {
+        report::complain("a gateway ended with buffers that did not come home: please report this");
+        return Exit::Failed;
+    }
+    printed
+}
+
+/// A run, what the same was without gateways if that was asked for, and what it took here.
+struct Run {
+    report: Report,
+    bare: Option<Report>,
+    wall_seconds: f64,
+}
+
+fn run_one(scenario: &Scenario, compare: bool) -> Result<Run, LabError> {
+    let started = Instant::now();
+    let report = lab::run(scenario)?;
+    let wall_seconds = started.elapsed().as_secs_f64();
+    let bare = match compare {
+        true => Some(lab::run(&Scenario { gateways: false, ..scenario.clone() })?),
+        false => None,
+    };
+    Ok(Run { report, bare, wall_seconds })
+}
+
+/// Input and settings are the user's to mend; the rest is a failure of the run.
+fn exit_of(error: &LabError) -> Exit {
+    match error {
+        LabError::Input(_) | LabError::NoPath | LabError::Site(SiteError::Settings(_)) => {
+            Exit::Refused
+        }
+        _ => Exit::Failed,
+    }
+}
+
+fn scenario(args: &Args) -> Scenario {
+    let defaults = Bounds::default();
+    let site_a = args.site_a.iter().map(|prefix| pipelines::gateway::Prefix {
+        address: prefix.address(),
+        length: prefix.length(),
+    });
+    Scenario {
+        site_a: site_a.collect(),
+        gateways: !args.no_gateways,
+        bounds: Bounds {
+            replay_bytes: args.replay_bytes.map_or(defaults.replay_bytes, |Bytes(bytes)| bytes),
+            hold_bytes: args.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
+            mtu: args.mtu.unwrap_or(defaults.mtu),
+        },
+        out: args.out.clone(),
+        ..Scenario::new(args.input.clone(), args.paths.clone(), args.seed.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        assert_eq!("7".parse(), Ok(Seeds { first: 7, last: 7 }));
+        assert_eq!("1..20".parse(), Ok(Seeds { first: 1, last: 20 }));
+        for wrong in ["", "x", "1..", "-1", "1..2..3"] {
+            assert!(wrong.parse::<Seeds>().is_err_and(|error| error.contains("as 1..20")));
+        }
+        assert!("5..2".parse::<Seeds>().is_err_and(|error| error.contains("write 2..5")));
+    }
+
+    #[test]
+    fn a_mode_that_is_not_there_is_refused() {
+        assert!(mode("tunnel").is_ok());
+        assert!(mode("transparent").is_err_and(|error| error.contains("not available")));
+    }
+}
