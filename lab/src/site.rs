@@ -25,6 +25,8 @@ const RING: usize = 1 << 12;
 /// Bytes of a packet buffer, and those kept free for the gateway's headers.
 const BUFFER_BYTES: u32 = 2_048;
 const HEADROOM: u32 = 128;
+/// Buffers for what is neither kept nor held: in rings, queues, and the gateway's own messages.
+const PASSING: u32 = 1 << 13;
 /// Order domains.
 const LANES: u32 = 1_024;
 /// FIFO channels of all paths together: each path has an equal part.
@@ -58,10 +60,9 @@ impl Site {
     pub(crate) fn new(scenario: &Scenario, side: usize) -> Result<Self, SiteError> {
         let settings = settings(scenario, side);
         let held = settings.recovery.replay_bytes + settings.recovery.hold_bytes;
-        let rings = 4 * RING as u32 * (1 + scenario.paths.len() as u32);
         let held = u32::try_from(held / u64::from(BUFFER_BYTES)).unwrap_or(u32::MAX);
         let pool = Rc::new(Pool::new(PoolSettings {
-            buffers: held.saturating_add(rings),
+            buffers: held.saturating_add(PASSING),
             buffer_bytes: BUFFER_BYTES,
             headroom: HEADROOM,
         })?);
