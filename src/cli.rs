@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{configuration, inspect, replay};
+use crate::{configuration, inspect, lab, replay};
 
 /// A packet gateway that carries RoCEv2 across lossy wide-area networks.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Inspect(inspect::Args),
+    Lab(Box<lab::Args>),
     Replay(replay::Args),
     Config(configuration::Args),
 }
@@ -40,6 +41,7 @@ impl Cli {
     pub(crate) fn run(self) -> Exit {
         match self.command {
             Command::Inspect(args) => inspect::run(&args),
+            Command::Lab(args) => lab::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Config(args) => configuration::run(&args),
         }

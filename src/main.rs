@@ -4,6 +4,7 @@
 mod cli;
 mod configuration;
 mod inspect;
+mod lab;
 mod replay;
 mod report;
 mod settings;
