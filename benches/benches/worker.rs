@@ -42,8 +42,12 @@ fn main() {
     let large = Scenario { name: "1 KiB, round trip 5 ms", payload: 1_024, ..far };
     let summed = Scenario { name: "1 KiB, 5 ms, outer checksum", checksum: true, ..large };
     let lossy = Scenario { name: "256 B, 5 ms, 1 % lost", drop_every: 100, ..far };
-    for scenario in [base, far, large, summed, lossy] {
-        run(&scenario, packets, hertz);
+    // `cargo bench --bench worker -- "1 KiB"` runs those whose name contains the words.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let scenarios = [base, far, large, summed, lossy];
+    for scenario in scenarios.iter().filter(|s| wanted.iter().all(|word| s.name.contains(word))) {
+        run(scenario, packets, hertz);
     }
 }
 
