@@ -3,6 +3,7 @@
 mod changed;
 mod cookbook;
 mod data;
+mod hostile;
 mod mads;
 mod notes;
 mod recipe;
