@@ -1,0 +1,153 @@
+//! Two gateways with a session, and any frames on both of their sides.
+//!
+//! The input is a list of steps: a byte that says what happens, and for frames a length and the
+//! bytes. Frames from the LAN go on to the other gateway as it would get them, or damaged. Must
+//! hold: no panic, bounded memory, and no buffer is left in use once both gateways let go.
+#![no_main]
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use dataplane::memory::{Pool, PoolSettings};
+use dataplane::port::{Burst, TxQueue};
+use dataplane::time::{MILLISECOND, Time};
+use dataplane::worker::Pipeline;
+use libfuzzer_sys::fuzz_target;
+use pipelines::gateway::{
+    Behind, Carry, Gateway, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
+    Role, Settings,
+};
+
+const LAN: usize = 0;
+const WAN: usize = 1;
+/// Most bytes of a frame, and most steps of an input.
+const MAX_FRAME: usize = 2_048;
+const MAX_STEPS: usize = 256;
+
+fn settings(own: u8, peer: u8) -> Settings {
+    let mac = |last| [2, 0, 0, 0, 0, last];
+    let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
+    Settings {
+        address: [192, 0, 2, own].into(),
+        udp_port: 4_794,
+        outer_checksum: true,
+        oversize: Oversize::Drop,
+        ports: vec![port(Role::Lan, WAN), port(Role::Wan, LAN)],
+        peers: vec![PeerSettings {
+            name: "peer".into(),
+            address: [192, 0, 2, peer].into(),
+            behind: Behind::Everything,
+            carry: Carry::Ethernet,
+            lan: LAN,
+            key: b"a key of the pair".to_vec(),
+            lanes: 16,
+            paths: vec![PathSettings {
+                name: "p1".into(),
+                port: WAN,
+                next_hop: mac(peer),
+                weight: 1,
+                channels: 2,
+                mtu: 1_500,
+            }],
+        }],
+        recovery: RecoverySettings {
+            replay_packets: 1 << 6,
+            replay_bytes: 128 << 10,
+            hold_bytes: 128 << 10,
+            ..RecoverySettings::default()
+        },
+    }
+}
+
+struct Side {
+    gateway: Gateway,
+    pool: Rc<Pool>,
+    queues: Vec<TxQueue>,
+}
+
+impl Side {
+    fn new(own: u8, peer: u8) -> Self {
+        let cut = PoolSettings { buffers: 1 << 9, buffer_bytes: 1_024, headroom: 128 };
+        let pool = Rc::new(Pool::new(cut).expect("valid"));
+        let gateway = Gateway::new(settings(own, peer), Rc::clone(&pool), Time::ZERO, own.into());
+        let queues = vec![TxQueue::new(64), TxQueue::new(64)];
+        Self { gateway: gateway.expect("valid"), pool, queues }
+    }
+
+    fn receive(&mut self, port: usize, frame: &[u8], now: Time) {
+        // No buffer: the packet is lost before the gateway sees it.
+        let Some(packet) = self.pool.copy(frame) else { return };
+        let mut burst = Burst::new();
+        burst.push(packet);
+        self.gateway.receive(port, &mut burst, now, &mut self.queues);
+        assert!(burst.is_empty());
+    }
+
+    fn sent(&mut self, port: usize) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.queues[port].pop())
+            .map(|frame| frame.segments().flatten().copied().collect())
+            .collect()
+    }
+}
+
+/// Hands on what both sent, but for what `fate` keeps; frames for the LANs end there.
+fn exchange(sides: &mut [Side; 2], now: Time, mut fate: impl FnMut(&mut Vec<u8>) -> bool) {
+    for from in 0..2 {
+        sides[from].sent(LAN);
+        for mut frame in sides[from].sent(WAN) {
+            if fate(&mut frame) {
+                sides[1 - from].receive(WAN, &frame, now);
+            }
+        }
+    }
+}
+
+fn advance(sides: &mut [Side; 2], now: &Cell<Time>, milliseconds: u64) {
+    now.set(now.get().after(milliseconds * MILLISECOND));
+    for side in sides {
+        side.gateway.expire(now.get(), &mut side.queues);
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut sides = [Side::new(1, 2), Side::new(2, 1)];
+    let now = Cell::new(Time::ZERO);
+    for _ in 0..20 {
+        advance(&mut sides, &now, 5);
+        exchange(&mut sides, now.get(), |_| true);
+    }
+    assert!(sides.iter().all(|side| side.gateway.established(now.get())));
+    let mut rest = input;
+    for _ in 0..MAX_STEPS {
+        let Some((step, after)) = rest.split_first() else { break };
+        rest = after;
+        let side = usize::from(step >> 7);
+        match step & 0x07 {
+            0 | 1 => {
+                let port = if step & 1 == 0 { LAN } else { WAN };
+                let Some((length, after)) = rest.split_first_chunk::<2>() else { break };
+                let length = usize::from(u16::from_le_bytes(*length)) % MAX_FRAME;
+                let (frame, after) = after.split_at(length.min(after.len()));
+                rest = after;
+                sides[side].receive(port, frame, now.get());
+            }
+            2 => exchange(&mut sides, now.get(), |_| true),
+            3 => exchange(&mut sides, now.get(), |_| false),
+            4 => exchange(&mut sides, now.get(), |frame| {
+                let Some((&[at, flip], after)) = rest.split_first_chunk() else { return true };
+                rest = after;
+                if let Some(byte) = frame.get_mut(usize::from(at)) {
+                    *byte ^= flip;
+                }
+                true
+            }),
+            _ => advance(&mut sides, &now, u64::from(step >> 3 & 0x0f) * 8),
+        }
+    }
+    for side in &mut sides {
+        side.gateway.clear();
+        side.queues.iter_mut().for_each(|queue| while queue.pop().is_some() {});
+        assert_eq!(side.pool.stats().in_use, 0, "a buffer is lost");
+        assert_eq!(side.gateway.replay_memory().bytes, 0);
+    }
+});
