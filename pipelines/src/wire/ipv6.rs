@@ -240,3 +240,85 @@ impl Header {
         Ok(HEADER_LEN)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet with these extension headers, all of eight bytes, and no payload.
+    fn packet(headers: &[[u8; 8]], first: u8) -> Vec<u8> {
+        let header = Header {
+            traffic_class: 0xb8,
+            flow_label: 0xf_ffff,
+            next_header: first,
+            hop_limit: 1,
+            source: [1; 16],
+            destination: [2; 16],
+        };
+        let mut bytes = vec![0; HEADER_LEN];
+        header.write(headers.len() * 8, &mut bytes).expect("room");
+        bytes.extend(headers.iter().flatten());
+        bytes
+    }
+
+    #[test]
+    fn extension_headers_are_walked_to_a_bound() {
+        let chain = |len: usize| {
+            let mut headers = vec![[next::DESTINATION, 0, 1, 4, 0, 0, 0, 0]; len];
+            headers[len - 1][0] = 17;
+            packet(&headers, next::HOP_BY_HOP)
+        };
+        let bytes = chain(MAX_EXTENSIONS);
+        let view = View::parse(&bytes).expect("not too many");
+        assert_eq!((view.upper().protocol, view.upper().header_len), (17, 40 + 8 * MAX_EXTENSIONS));
+        assert_eq!((view.traffic_class(), view.flow_label()), (0xb8, 0xf_ffff));
+        let kinds: Vec<u8> = view.extensions().map(|(kind, _)| kind).collect();
+        assert_eq!((kinds[0], kinds[7], kinds.len()), (0, 60, MAX_EXTENSIONS));
+        let bytes = chain(MAX_EXTENSIONS + 1);
+        assert_eq!(View::parse(&bytes).err(), Some(Malformed::ExtensionHeaders));
+    }
+
+    #[test]
+    fn an_extension_header_ends_behind_the_packet() {
+        let bytes = packet(&[[17, 1, 0, 0, 0, 0, 0, 0]], next::DESTINATION);
+        assert_eq!(View::parse(&bytes).err(), Some(Malformed::Truncated));
+        // Bytes behind the packet do not help.
+        let mut padded = bytes.clone();
+        padded.resize(200, 0);
+        assert_eq!(View::parse(&padded).err(), Some(Malformed::Truncated));
+    }
+
+    #[test]
+    fn fragments() {
+        let upper = |word: u16| {
+            let [w0, w1] = word.to_be_bytes();
+            let bytes = packet(&[[17, 0xff, w0, w1, 0, 0, 0, 9]], next::FRAGMENT);
+            let upper = View::parse(&bytes).expect("a packet").upper();
+            assert_eq!((upper.protocol, upper.header_len), (17, 48));
+            (upper.is_fragment, upper.is_later_fragment)
+        };
+        assert_eq!(upper(0), (false, false), "whole, with a fragment header");
+        assert_eq!(upper(6), (false, false), "reserved bits");
+        assert_eq!(upper(1), (true, false), "the first");
+        assert_eq!(upper(8), (true, true), "the last");
+        assert_eq!(upper(9), (true, true), "between");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        let header = Header {
+            traffic_class: 0,
+            flow_label: 1 << 20,
+            next_header: 0,
+            hop_limit: 0,
+            source: [0; 16],
+            destination: [0; 16],
+        };
+        let mut buffer = [0; HEADER_LEN];
+        assert_eq!(header.write(0, &mut buffer), Err(BuildError::Field("flow label")));
+        let header = Header { flow_label: 0, ..header };
+        assert_eq!(header.write(65_536, &mut buffer), Err(BuildError::Field("payload length")));
+        let room = header.write(0, &mut buffer[..39]);
+        assert_eq!(room, Err(BuildError::Room { needed: 40, room: 39 }));
+    }
+}

@@ -126,3 +126,49 @@ impl Header<'_> {
         Ok(len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_contradict_their_header() {
+        let header = Header {
+            next_header: 4,
+            segments_left: 1,
+            flags: 0x20,
+            tag: 0x1234,
+            segments: &[[1; 16], [2; 16]],
+        };
+        let mut bytes = [0; 48];
+        assert_eq!(header.write(&mut bytes), Ok(40));
+        let changed = |at: usize, value: u8| {
+            let mut bytes = bytes;
+            bytes[at] = value;
+            View::parse(&bytes).map(|view| (view.segments().len(), view.tlvs().len()))
+        };
+        assert_eq!(changed(5, 0x20), Ok((2, 0)));
+        assert_eq!(changed(1, 5), Ok((2, 8)), "a TLV");
+        assert_eq!(changed(1, 3), Err(Malformed::ExtensionHeaders), "a list too long");
+        assert_eq!(changed(1, 6), Err(Malformed::Truncated));
+        assert_eq!(changed(2, 3), Err(Malformed::Kind));
+        assert_eq!(changed(3, 2), Ok((2, 0)), "reduced");
+        assert_eq!(changed(3, 3), Err(Malformed::ExtensionHeaders), "more than there can be");
+        assert_eq!(changed(4, 0), Ok((1, 16)));
+        let view = View::parse(&bytes).expect("a header");
+        assert_eq!((view.next_header(), view.segments_left(), view.last_entry()), (4, 1, 1));
+        assert_eq!((view.flags(), view.tag()), (0x20, 0x1234));
+    }
+
+    #[test]
+    fn lists_that_cannot_be() {
+        let none = Header { next_header: 4, segments_left: 0, flags: 0, tag: 0, segments: &[] };
+        let mut buffer = [0; 4096];
+        let error = Err(BuildError::Field("number of segments"));
+        assert_eq!(none.write(&mut buffer), error);
+        assert_eq!(Header { segments: &[[0; 16]; 128], ..none }.write(&mut buffer), error);
+        let most = Header { segments: &[[0; 16]; 127], ..none };
+        assert_eq!(most.write(&mut buffer), Ok(8 + 127 * 16));
+        assert_eq!(View::parse(&buffer).map(|view| view.segments().len()), Ok(127));
+    }
+}
