@@ -1,11 +1,12 @@
 //! What the inspector wants to know of a packet.
 
 use super::flow::FlowKey;
-use super::frame::{Datagram, NoDatagram};
 use super::sequence::Span;
 use crate::wire::bth::{self, Bth};
 use crate::wire::ext::Ext;
 use crate::wire::opcode::{Kind, Opcode};
+use crate::wire::packet::{Class, Ip, Parsed, Roce};
+use crate::wire::udp;
 
 /// The stream of a flow to which a packet belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,23 +62,26 @@ pub(super) enum Sight<'a> {
 
 /// Looks at a frame: what was captured of it, and the bytes it had on the wire.
 pub(super) fn look(frame: &[u8], original_len: usize, check_icrc: bool) -> Sight<'_> {
-    let datagram = match Datagram::find(frame, original_len) {
-        Ok(datagram) => datagram,
-        Err(NoDatagram::Other) => return Sight::NotRocev2,
-        Err(NoDatagram::Malformed) => return Sight::Malformed,
-    };
-    let Some(facts) = read(&datagram) else { return Sight::Malformed };
-    let icrc = if check_icrc { datagram.icrc_is_right() } else { None };
-    Sight::Packet(facts, icrc)
+    let parsed = Parsed::of(frame, original_len);
+    match parsed.class {
+        Class::Roce(ip, _, roce) => {
+            let Some(facts) = read(frame, parsed.vlan, &ip, &roce) else { return Sight::Malformed };
+            // None, too, if the capture holds only a part of the datagram.
+            let icrc = if check_icrc { parsed.icrc_is_right([frame]) } else { None };
+            Sight::Packet(facts, icrc)
+        }
+        Class::MalformedRoce(..) => Sight::Malformed,
+        _ => Sight::NotRocev2,
+    }
 }
 
-/// Reads BTH and extended headers; `None` if they contradict the datagram's length, or if the
-/// capture holds only a part of them.
-fn read<'a>(datagram: &Datagram<'a>) -> Option<Facts<'a>> {
-    let (header, rest) = datagram.payload.split_first_chunk::<{ Bth::LEN }>()?;
-    let bth = Bth::read(header);
-    let (shape, payload_len) = bth::judge(&bth, datagram.payload_len()).ok()?;
-    let (extended, payload) = rest.split_at_checked(shape.headers.len())?;
+/// Gathers what the headers say; `None` if they are not where they were seen.
+fn read<'a>(frame: &'a [u8], vlan: Option<u16>, ip: &Ip, roce: &Roce) -> Option<Facts<'a>> {
+    let Roce { bth, extended_len, payload_len } = *roce;
+    let shape = bth.opcode.shape();
+    let (src, dst) = ip.addresses(frame)?;
+    let rest = frame.get(ip.payload_at() + udp::HEADER_LEN + Bth::LEN..)?;
+    let (extended, payload) = rest.split_at_checked(extended_len.into())?;
     let word = |header: Ext, at: usize| {
         let bytes = extended.get(shape.headers.offset(header)? + at..)?.first_chunk::<4>()?;
         Some(u32::from_be_bytes(*bytes))
@@ -89,22 +93,17 @@ fn read<'a>(datagram: &Datagram<'a>) -> Option<Facts<'a>> {
     };
     let read_len = word(Ext::Reth, 12).filter(|_| bth.opcode.is_read_request());
     Some(Facts {
-        key: FlowKey {
-            src: datagram.src,
-            dst: datagram.dst,
-            vlan: datagram.vlan,
-            dest_qp: bth.dest_qp,
-        },
+        key: FlowKey { src, dst, vlan, dest_qp: bth.dest_qp },
         opcode: bth.opcode,
         role,
         psn: bth.psn,
         p_key: bth.p_key,
-        payload_len: payload_len as u32,
+        payload_len: payload_len.into(),
         starts: shape.place.starts(),
         ends: shape.place.ends(),
         span: read_len.map_or(Span::Exactly(1), Span::Read),
         // Source queue pair, 24 bits, and Q_Key.
         datagram: word(Ext::Deth, 4).map(|qp| qp & bth::MAX_24).zip(word(Ext::Deth, 0)),
-        payload: payload.get(..payload_len).unwrap_or(payload),
+        payload: payload.get(..payload_len.into()).unwrap_or(payload),
     })
 }

@@ -7,7 +7,6 @@
 mod connections;
 mod facts;
 mod flow;
-mod frame;
 mod pmtu;
 mod report;
 mod sequence;

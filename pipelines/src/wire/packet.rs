@@ -4,13 +4,15 @@
 //! contradicts itself makes a packet less than it might be, never an error: the gateway carries it
 //! all the same. Only of what claims to be RoCEv2 the claim is judged.
 
+use std::net::IpAddr;
+
 use super::bth::{Bth, judge};
 use super::{Malformed, ethernet, icrc, ipv4, ipv6, udp};
 
 /// What is known of a frame. Offsets are bytes from its first one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parsed {
-    /// VLAN of the outermost tag. A tag with identifier 0 carries a priority only.
+    /// VLAN of the outermost tag that has one: identifier 0 carries a priority only.
     pub vlan: Option<u16>,
     /// What it is.
     pub class: Class,
@@ -61,6 +63,20 @@ impl Ip {
     pub fn payload_at(&self) -> usize {
         usize::from(self.at) + usize::from(self.header_len)
     }
+
+    /// Source and destination address; `head` is what was looked at. `None` if it is not.
+    #[inline]
+    #[must_use]
+    pub fn addresses(&self, head: &[u8]) -> Option<(IpAddr, IpAddr)> {
+        let header = head.get(usize::from(self.at)..)?;
+        if self.version == 4 {
+            let (source, rest) = header.get(12..)?.split_first_chunk::<4>()?;
+            Some((IpAddr::from(*source), IpAddr::from(*rest.first_chunk::<4>()?)))
+        } else {
+            let (source, rest) = header.get(8..)?.split_first_chunk::<16>()?;
+            Some((IpAddr::from(*source), IpAddr::from(*rest.first_chunk::<16>()?)))
+        }
+    }
 }
 
 /// A UDP header. It is behind the IP header.
@@ -93,7 +109,7 @@ impl Parsed {
         let Ok(frame) = ethernet::View::parse(head) else {
             return Self { vlan: None, class: Class::NotIp };
         };
-        let vlan = frame.tags().next().map(ethernet::Tag::vid).filter(|vid| *vid != 0);
+        let vlan = frame.tags().map(ethernet::Tag::vid).find(|vid| *vid != 0);
         let at = frame.header_len();
         let packet = frame.payload();
         let room = total_len.max(head.len()) - at;
@@ -282,12 +298,16 @@ mod tests {
         assert_eq!((roce.bth.opcode, roce.bth.dest_qp), (Opcode::RC_ACKNOWLEDGE, 0x111));
         assert_eq!((roce.bth.psn, roce.extended_len, roce.payload_len), (256, 4, 0));
         assert_eq!(ip.payload_at(), 42);
+        let addresses = ([10, 2, 0, 22].into(), [10, 1, 0, 11].into());
+        assert_eq!(ip.addresses(&frame), Some(addresses));
+        assert_eq!(ip.addresses(&frame[..40]), None);
     }
 
     #[test]
     fn a_priority_tag_is_no_vlan() {
-        let frame = ack(&[0xe000]);
-        assert_eq!(Parsed::of(&frame, frame.len()).vlan, None);
+        let vlan = |tags| Parsed::of(&ack(tags), 90).vlan;
+        assert_eq!(vlan(&[0xe000]), None);
+        assert_eq!(vlan(&[0xe000, 0x2007]), Some(7));
     }
 
     #[test]
@@ -364,7 +384,8 @@ mod tests {
         // Without the extension header.
         frame.drain(54..62);
         (frame[19], frame[20]) = (28, 17);
-        assert!(matches!(class(&frame), Class::Roce(..)), "{:?}", class(&frame));
+        let Class::Roce(ip, ..) = class(&frame) else { panic!("{:?}", class(&frame)) };
+        assert_eq!(ip.addresses(&frame), Some(([1; 16].into(), [1; 16].into())));
         // A fragment.
         frame[20] = 44;
         frame.splice(54..54, [17, 0, 0, 1, 0, 0, 0, 9]);
@@ -387,6 +408,7 @@ mod tests {
             let parsed = Parsed::of(&frame, total);
             if let Some(ip) = parsed.ip() {
                 prop_assert!(ip.payload_at() <= frame.len());
+                prop_assert!(ip.addresses(&frame).is_some());
             }
             if let Class::Roce(ip, udp, roce) = parsed.class {
                 let parts = 8 + 12 + 4 + usize::from(roce.extended_len)
