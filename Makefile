@@ -12,7 +12,7 @@ BINARY := target/release/compute-gateway
 FUZZ_SECONDS ?= 60
 # The capture and the wide area of the demo: 10 Gbit/s, 1000 km there and back, one packet in a
 # hundred lost.
-DEMO_CAPTURE ?= pcap-tests/captures/rc-write-64k-m4096.pcap
+DEMO_CAPTURE ?= pcap-tests/captures/rc-write.pcap
 DEMO_PATH ?= p1,rate=10G,delay=2.5ms,loss=0.01
 DEMO_SEED ?= 1
 

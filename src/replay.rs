@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// The port that CAPTURE arrives at [default: the first LAN port].
     #[arg(long, value_name = "NAME")]
     port: Option<String>,
-    /// Write what leaves by each port to DIR/<port>.pcap, instead of where the configuration says.
+    /// Write what leaves by each port to `DIR/PORT.pcap`, instead of where the configuration says.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Behave as if every peer were there.
