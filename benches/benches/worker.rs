@@ -5,25 +5,19 @@
 //! packets from one pool to the other, as two NICs would; that is outside what is measured.
 
 use allocation_counter::measure;
-use benches::{LAN, Pair, WAN, write_frames};
+use benches::pair::{LAN, WAN};
+use benches::traffic::{Load, RECEIVER, SENDER, STREAMS, Traffic};
 use dataplane::cycles;
 use dataplane::port::BURST;
-use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
+use dataplane::time::MILLISECOND;
 use dataplane::worker::{StageCounters, WorkerCounters};
 
-/// Streams at a time.
-const STREAMS: u32 = 64;
 /// Packets measured.
 const PACKETS: u64 = 2_000_000;
-/// Time between bursts: 32 packets in 3.2 µs are 10 million a second.
-const PACE: Nanos = 3_200;
 
 struct Scenario {
     name: &'static str,
-    payload: usize,
-    delay: Nanos,
-    checksum: bool,
-    drop_every: u64,
+    load: Load,
 }
 
 fn main() {
@@ -31,55 +25,47 @@ fn main() {
     let packets = if std::env::args().any(|arg| arg == "--bench") { PACKETS } else { 10_000 };
     let hertz = cycles_per_second();
     println!("worker, {STREAMS} streams, bursts of {BURST}, TSC at {:.2} GHz", hertz / 1e9);
-    let base = Scenario {
-        name: "256 B, round trip 4 us",
-        payload: 256,
-        delay: 2 * MICROSECOND,
-        checksum: false,
-        drop_every: 0,
-    };
-    let far = Scenario { name: "256 B, round trip 5 ms", delay: 5 * MILLISECOND / 2, ..base };
-    let large = Scenario { name: "1 KiB, round trip 5 ms", payload: 1_024, ..far };
-    let summed = Scenario { name: "1 KiB, 5 ms, outer checksum", checksum: true, ..large };
-    let lossy = Scenario { name: "256 B, 5 ms, 1 % lost", drop_every: 100, ..far };
+    let near = Load::BASE;
+    let far = Load { delay: 5 * MILLISECOND / 2, ..near };
+    let large = Load { payload: 1_024, ..far };
+    let summed = Load { checksum: true, ..large };
+    let lossy = Load { drop_every: 100, ..far };
     // `cargo bench --bench worker -- "1 KiB"` runs those whose name contains the words.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let scenarios = [base, far, large, summed, lossy];
+    let scenarios = [
+        Scenario { name: "256 B, round trip 4 us", load: near },
+        Scenario { name: "256 B, round trip 5 ms", load: far },
+        Scenario { name: "1 KiB, round trip 5 ms", load: large },
+        Scenario { name: "1 KiB, 5 ms, outer checksum", load: summed },
+        Scenario { name: "256 B, 5 ms, 1 % lost", load: lossy },
+    ];
     for scenario in scenarios.iter().filter(|s| wanted.iter().all(|word| s.name.contains(word))) {
         run(scenario, packets, hertz);
     }
 }
 
 fn run(scenario: &Scenario, packets: u64, hertz: f64) {
-    let frames = write_frames(STREAMS, scenario.payload);
-    let mut pair = Pair::new(scenario.delay, scenario.checksum);
-    pair.drop_every = scenario.drop_every;
-    let mut sent = 0u64;
-    let mut send = |pair: &mut Pair, until: u64| {
-        while sent < until {
-            for _ in 0..BURST {
-                let frame = &frames[(sent % u64::from(STREAMS)) as usize];
-                let packet = pair.sides[0].pool.copy(frame).expect("the pool holds the round trip");
-                pair.sides[0].lan.inject(packet).expect("the ring holds a burst");
-                sent += 1;
-            }
-            pair.step(PACE);
-        }
-    };
+    let mut traffic = Traffic::new(scenario.load);
     // Fill the round trip first: tables, queues and buffers reach their working size.
     let warm_up = 100_000.min(packets);
-    send(&mut pair, warm_up);
-    let before = pair.sides.each_ref().map(|side| side.worker.counters().clone());
-    let allocations = measure(|| send(&mut pair, warm_up + packets));
-    let after = pair.sides.each_ref().map(|side| side.worker.counters().clone());
+    traffic.send(warm_up);
+    let counters = |traffic: &Traffic| {
+        traffic.pair.sides.each_ref().map(|side| side.worker.counters().clone())
+    };
+    let before = counters(&traffic);
+    let allocations = measure(|| {
+        traffic.send(packets);
+    });
+    let after = counters(&traffic);
+    let pair = &traffic.pair;
 
     println!("\n{}", scenario.name);
     println!(
         "  {:<26} {:>10} {:>12} {:>10} {:>11}",
         "STAGE", "CALLS", "PACKETS", "PKTS/CALL", "CYCLES/PKT"
     );
-    let directions = [("LAN -> WAN", 0, LAN, WAN), ("WAN -> LAN", 1, WAN, LAN)];
+    let directions = [("LAN -> WAN", SENDER, LAN, WAN), ("WAN -> LAN", RECEIVER, WAN, LAN)];
     for (direction, side, from, to) in directions {
         report(direction, &before[side], &after[side], (from, to), hertz);
     }
@@ -88,7 +74,7 @@ fn run(scenario: &Scenario, packets: u64, hertz: f64) {
     println!(
         "  allocations after start: {}, resent: {}, given up: {gave_up}, dropped: {drops}",
         allocations.count_total,
-        pair.sides[0].worker.pipeline().counters().resent.packets,
+        pair.sides[SENDER].worker.pipeline().counters().resent.packets,
     );
 }
 
