@@ -1,8 +1,9 @@
 //! The pieces of a draft held against each other: names, references, families, sizes. What passes
 //! becomes the configuration.
 
+use crate::check_memory::{buffers, check_replay};
 use crate::check_peers::check_peers;
-use crate::check_sizes::{check_mtus, check_replay};
+use crate::check_sizes::check_mtus;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
 use crate::draft::{Draft, DriverName, PortDraft};
@@ -16,13 +17,12 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     both_roles(&draft.ports, report);
     let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
     let peers = check_peers(draft, report);
-    if let Some(recovery) = &draft.recovery {
-        check_replay(draft, recovery.replay_bytes, report);
-    }
+    check_replay(draft, report);
+    let buffers = buffers(draft, report);
     check_mtus(draft, report);
     Some(Config {
         gateway: draft.gateway.build()?,
-        workers: draft.workers.clone()?,
+        workers: draft.workers.build(buffers?)?,
         ports: ports.into_iter().collect::<Option<_>>()?,
         peers: peers.into_iter().collect::<Option<_>>()?,
         recovery: draft.recovery.clone()?,

@@ -1,13 +1,12 @@
-//! Checks of sizes: whether packets fit their paths, and the replay buffer what is under way.
+//! Checks of packet sizes: whether packets fit their paths.
 
 use crate::check::{DEFAULT_MTU, port_named};
-use crate::check_peers::{DEFAULT_RTT, leads_to};
-use crate::diagnostic::{Report, quoted};
+use crate::check_peers::leads_to;
+use crate::diagnostic::Report;
 use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
-use crate::model::{Carry, Role, Share};
+use crate::model::{Carry, Role};
 use crate::read::MTUS;
-use crate::units::Bytes;
 
 /// Outer IPv4 header without options (RFC 791).
 const IPV4: u32 = 20;
@@ -17,8 +16,9 @@ const IPV6: u32 = 40;
 const UDP: u32 = 8;
 /// Tunnel header.
 const TUNNEL: u32 = 16;
-/// Inner Ethernet header.
-const ETHERNET: u32 = 14;
+/// Inner Ethernet header, and the VLAN tag (IEEE 802.1Q) that it may have: the MTU of a link counts
+/// neither.
+const ETHERNET: u32 = 14 + 4;
 
 /// The largest outer packet of a path: its own, or else its port's; nothing if that is wrong.
 pub(crate) fn path_mtu(path: &PathDraft, draft: &Draft) -> Option<u32> {
@@ -68,7 +68,7 @@ pub(crate) fn check_mtus(draft: &Draft, report: &mut Report<'_>) {
 
 /// Largest packet that comes in for a peer: that of the peer's LAN port. Nothing if unclear, which
 /// is reported elsewhere.
-fn lan_mtu(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
+pub(crate) fn lan_mtu(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
     let mut lans = draft.ports.iter().filter(|port| port.role.given() == Some(&Role::Lan));
     let port = match &peer.lan {
         Field::Given(name, _) => lans.find(|port| port.name.given() == Some(name))?,
@@ -79,35 +79,9 @@ fn lan_mtu(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
 }
 
 /// Bytes around an inner IP packet within the outer one.
-fn overhead(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
+pub(crate) fn overhead(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
     let address = peer.address.given().or(draft.gateway.address.given())?;
     let outer = if address.is_ipv4() { IPV4 } else { IPV6 };
     let inner = if peer.carry.or(Carry::Ethernet)? == Carry::Ethernet { ETHERNET } else { 0 };
     Some(outer + UDP + TUNNEL + inner)
-}
-
-/// The replay buffer holds what is under way on all paths, and half as much again: a packet stays
-/// in it for a round trip, and for another part of one while its confirmation waits.
-pub(crate) fn check_replay(draft: &Draft, replay_bytes: Bytes, report: &mut Report<'_>) {
-    let mut under_way: u128 = 0;
-    for path in &draft.paths {
-        if let (Some(Share::Capacity(rate)), Some(rtt)) =
-            (path.share.given(), path.rtt.or(DEFAULT_RTT))
-        {
-            under_way += u128::from(rate.0) * u128::from(rtt.0);
-        }
-    }
-    // Bits a second times nanoseconds to bytes, times three halves.
-    let need = (under_way * 3).div_ceil(2 * 8 * 1_000_000_000);
-    if u128::from(replay_bytes.0) >= need {
-        return;
-    }
-    let mebibytes = need.div_ceil(1 << 20);
-    let what = format!(
-        "replay_bytes is {replay_bytes}, less than 1.5 times what is under way on all paths: \
-         losses may go unrepaired"
-    );
-    let remedy =
-        format!("write replay_bytes = {} in [recovery]", quoted(&format!("{mebibytes}MiB")));
-    report.warn(draft.replay_at, what, remedy);
 }

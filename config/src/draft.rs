@@ -6,20 +6,22 @@ use std::path::PathBuf;
 
 use crate::document::Field;
 use crate::mac::Mac;
-use crate::model::{Carry, Gateway, Key, Oversize, Recovery, Role, Share, Workers};
+use crate::model::{Carry, Gateway, Idle, Key, Oversize, Recovery, Role, Share, Workers};
 use crate::prefix::Prefix;
 use crate::units::Span;
 
 /// A file, read. `None` where a section is missing or a part of it is wrong: reported by then.
 pub(crate) struct Draft {
     pub(crate) gateway: GatewayDraft,
-    pub(crate) workers: Option<Workers>,
+    pub(crate) workers: WorkersDraft,
     pub(crate) ports: Vec<PortDraft>,
     pub(crate) peers: Vec<PeerDraft>,
     pub(crate) paths: Vec<PathDraft>,
     pub(crate) recovery: Option<Recovery>,
     /// Where `replay_bytes` stands, or its section, or the file's beginning.
     pub(crate) replay_at: usize,
+    /// Likewise of `replay_packets`.
+    pub(crate) replay_packets_at: usize,
 }
 
 /// `[gateway]`.
@@ -29,6 +31,14 @@ pub(crate) struct GatewayDraft {
     pub(crate) udp_port: Field<u32>,
     pub(crate) outer_checksum: Field<bool>,
     pub(crate) oversize: Field<Oversize>,
+}
+
+/// `[workers]`.
+pub(crate) struct WorkersDraft {
+    pub(crate) cores: Field<Vec<u32>>,
+    pub(crate) idle: Field<Idle>,
+    pub(crate) buffers: Field<u32>,
+    pub(crate) buffer_bytes: Field<u32>,
 }
 
 /// The drivers a file may name.
@@ -96,6 +106,21 @@ impl GatewayDraft {
         })
     }
 }
+
+impl WorkersDraft {
+    /// The finished section with that many buffers, if nothing in it is wrong.
+    pub(crate) fn build(&self, buffers: u32) -> Option<Workers> {
+        Some(Workers {
+            cores: self.cores.or(vec![1])?,
+            idle: self.idle.or(Idle::Backoff)?,
+            buffers,
+            buffer_bytes: self.buffer_bytes.or(DEFAULT_BUFFER_BYTES)?,
+        })
+    }
+}
+
+/// Size of a packet buffer: an Ethernet frame and the headers around it.
+pub(crate) const DEFAULT_BUFFER_BYTES: u32 = 2_304;
 
 /// The tunnels' UDP port.
 const DEFAULT_UDP_PORT: u32 = 4794;

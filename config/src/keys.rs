@@ -67,7 +67,7 @@ pub const WORKERS: Section = Section {
     keys: &[
         optional("cores", "[1]", "processor cores, a worker each"),
         optional("idle", "\"backoff\"", "what a worker does when nothing is to do"),
-        optional("buffers", "65536", "packet buffers of a worker"),
+        optional("buffers", "149892", "packet buffers of a worker"),
         optional("buffer_bytes", "2304", "size of a packet buffer"),
     ],
 };
@@ -128,11 +128,11 @@ pub const RECOVERY: Section = Section {
     name: "recovery",
     many: false,
     keys: &[
-        optional("replay_bytes", "\"256MiB\"", "memory of the replay buffer, over all peers"),
+        optional("replay_bytes", "\"256MiB\"", "replay buffer of a worker, over all peers"),
         optional("replay_packets", "65536", "packets a channel remembers"),
         optional("replay_age", "\"1s\"", "age at which a packet is forgotten unconfirmed"),
-        optional("hold_bytes", "\"64MiB\"", "memory of the hold buffer of a peer"),
-        optional("hold_packets", "32768", "packets in the hold buffer of a peer"),
+        optional("hold_bytes", "\"64MiB\"", "hold buffer of a worker, for each peer"),
+        optional("hold_packets", "32768", "packets in a hold buffer"),
         optional("hold_age", "\"500ms\"", "longest time a packet waits for those before it"),
         optional("initial_rtt", "\"10ms\"", "round trip assumed until one is measured"),
         optional("ack_delay", "\"200us\"", "longest time until an acknowledgement"),

@@ -56,7 +56,7 @@ pub struct Workers {
     pub cores: Vec<u32>,
     /// What a worker does when nothing is to do.
     pub idle: Idle,
-    /// Packet buffers of a worker.
+    /// Packet buffers of a worker: enough for what recovery keeps, unless the file says less.
     pub buffers: u32,
     /// Size of a packet buffer in bytes: 512 to 65,536.
     pub buffer_bytes: u32,
@@ -203,15 +203,15 @@ pub enum Share {
 /// Bounds and times of loss recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// Memory of the replay buffer, over all peers; at least 128 KiB.
+    /// Replay buffer of a worker, over all peers, in bytes of packet buffers; at least 128 KiB.
     pub replay_bytes: Bytes,
     /// Packets a channel remembers, a power of two up to 2^24.
     pub replay_packets: u32,
     /// Age at which a packet leaves the replay buffer unconfirmed.
     pub replay_age: Span,
-    /// Memory of the hold buffer of a peer; at least 128 KiB.
+    /// Hold buffer of a worker, for each peer, in bytes of packet buffers; at least 128 KiB.
     pub hold_bytes: Bytes,
-    /// Packets in the hold buffer of a peer, a power of two up to 2^24.
+    /// Packets in a hold buffer, a power of two up to 2^24.
     pub hold_packets: u32,
     /// Longest time a packet waits for the ones before it.
     pub hold_age: Span,

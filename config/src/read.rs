@@ -9,10 +9,12 @@ use toml_edit::{Table, Value};
 
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
-use crate::draft::{Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft};
+use crate::draft::{
+    Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, WorkersDraft,
+};
 use crate::keys::{GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
 use crate::mac::Mac;
-use crate::model::{Carry, Idle, Key, Oversize, Recovery, Role, Share, Workers};
+use crate::model::{Carry, Idle, Key, Oversize, Recovery, Role, Share};
 use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
@@ -24,6 +26,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
     }
     let workers = occurrences(root, &WORKERS, report);
     let recovery = occurrences(root, &RECOVERY, report);
+    let recovery_at = |key| recovery.first().map_or(0, |entries| entries.key_at(key));
     Draft {
         gateway: read_gateway(gateway.first(), report),
         workers: read_workers(workers.first(), report),
@@ -31,7 +34,8 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
         peers: read_all(root, &PEER, report, |peer, report| read_peer(peer, folder, report)),
         paths: read_all(root, &PATH, report, read_path),
         recovery: read_recovery(recovery.first(), report),
-        replay_at: recovery.first().map_or(0, |entries| entries.key_at("replay_bytes")),
+        replay_at: recovery_at("replay_bytes"),
+        replay_packets_at: recovery_at("replay_packets"),
     }
 }
 
@@ -88,14 +92,14 @@ fn read_address(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<IpAddr>
     })
 }
 
-fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Option<Workers> {
+fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> WorkersDraft {
     let Some(entries) = entries else {
-        return Some(Workers {
-            cores: vec![1],
-            idle: Idle::Backoff,
-            buffers: 65_536,
-            buffer_bytes: 2_304,
-        });
+        return WorkersDraft {
+            cores: Field::Absent,
+            idle: Field::Absent,
+            buffers: Field::Absent,
+            buffer_bytes: Field::Absent,
+        };
     };
     let cores = entries.list("cores", report, read_core);
     let cores = cores.and_then(report, |cores| {
@@ -110,16 +114,16 @@ fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Optio
         Ok(seen)
     });
     let idle = [("poll", Idle::Poll), ("backoff", Idle::Backoff), ("sleep", Idle::Sleep)];
-    let idle = entries.choice("idle", &idle, report);
-    let buffers = entries.count("buffers", 1_024..=1 << 24, report);
-    let buffer_bytes = entries.count("buffer_bytes", 512..=65_536, report);
-    Some(Workers {
-        cores: cores.or(vec![1])?,
-        idle: idle.or(Idle::Backoff)?,
-        buffers: buffers.or(65_536)?,
-        buffer_bytes: buffer_bytes.or(2_304)?,
-    })
+    WorkersDraft {
+        cores,
+        idle: entries.choice("idle", &idle, report),
+        buffers: entries.count("buffers", BUFFERS, report),
+        buffer_bytes: entries.count("buffer_bytes", 512..=65_536, report),
+    }
 }
+
+/// Packet buffers that a worker may have.
+pub(crate) const BUFFERS: std::ops::RangeInclusive<u32> = 1_024..=1 << 24;
 
 fn read_core(value: &Value) -> Result<u32, ValueError> {
     let error = || ValueError {
@@ -294,7 +298,7 @@ const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000)
 /// Memory that some burst of jumbo frames fits in, up to what a machine may have.
 const MEMORY: std::ops::RangeInclusive<Bytes> = Bytes(128 << 10)..=Bytes(1 << 40);
 /// Packets that a table may hold.
-const MAX_PACKETS: u32 = 1 << 24;
+pub(crate) const MAX_PACKETS: u32 = 1 << 24;
 
 fn read_recovery(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Option<Recovery> {
     let Some(entries) = entries else { return Some(Recovery::default()) };
