@@ -4,7 +4,7 @@
 //! due and sends what waits. Nothing is handed to another thread on the way.
 
 use crate::cycles;
-use crate::port::{Burst, Port, TxQueue};
+use crate::port::{Burst, Port, PortError, TxQueue};
 use crate::time::{Clock, Time};
 
 /// What decides about packets. It is told the time and given the transmit queues, one a port, in
@@ -164,9 +164,9 @@ impl<P: Pipeline> Worker<P> {
     }
 
     /// Ends the work of every port; says what went wrong, and at which port.
-    pub fn close(&mut self) -> Vec<(usize, String)> {
+    pub fn close(&mut self) -> Vec<(usize, PortError)> {
         let ports = self.ports.iter_mut().enumerate();
-        ports.filter_map(|(index, port)| Some((index, port.close().err()?))).collect()
+        ports.flat_map(|(index, port)| port.close().into_iter().map(move |e| (index, e))).collect()
     }
 
     /// What it did since it began.

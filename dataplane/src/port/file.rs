@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::rc::Rc;
 
-use super::{Burst, Port, PortCounters, TxQueue};
+use super::{Burst, Port, PortCounters, PortError, TxQueue};
 use crate::capture::{Reader, Record, Writer};
 use crate::memory::{Packet, Pool};
 use crate::time::Time;
@@ -20,7 +20,10 @@ pub struct FilePort<R, W: Write> {
     origin_ns: u64,
     /// The packet that arrives next, read ahead.
     pending: Option<(Time, Packet)>,
-    error: Option<String>,
+    /// Why the input was not read to its end.
+    input_error: Option<String>,
+    /// Why not everything was written.
+    output_error: Option<String>,
     counters: PortCounters,
     /// Bytes of the frame being written, for those in several segments.
     scratch: Vec<u8>,
@@ -41,7 +44,8 @@ impl<R: Read, W: Write> FilePort<R, W> {
             pool,
             origin_ns,
             pending: None,
-            error: None,
+            input_error: None,
+            output_error: None,
             counters: PortCounters::default(),
             scratch: Vec::new(),
         };
@@ -64,7 +68,7 @@ impl<R: Read, W: Write> FilePort<R, W> {
                 }
                 Ok(None) => self.input = None,
                 Err(error) => {
-                    self.error.get_or_insert(error.to_string());
+                    self.input_error = Some(error.to_string());
                     self.input = None;
                 }
             }
@@ -98,7 +102,7 @@ impl<R: Read, W: Write> Port for FilePort<R, W> {
             if let Some(output) = &mut self.output
                 && let Err(error) = output.write(&record)
             {
-                self.error.get_or_insert(error.to_string());
+                self.output_error.get_or_insert(error.to_string());
             }
             self.counters.tx_packets += 1;
             self.counters.tx_bytes += frame.len() as u64;
@@ -112,14 +116,16 @@ impl<R: Read, W: Write> Port for FilePort<R, W> {
     }
 
     fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+        self.input_error.as_deref().or(self.output_error.as_deref())
     }
 
-    fn close(&mut self) -> Result<(), String> {
+    fn close(&mut self) -> Vec<PortError> {
         if let Some(Err(error)) = self.output.take().map(Writer::finish) {
-            self.error.get_or_insert(error.to_string());
+            self.output_error.get_or_insert(error.to_string());
         }
-        self.error.clone().map_or(Ok(()), Err)
+        let input = self.input_error.clone().map(PortError::Input);
+        let output = self.output_error.clone().map(PortError::Failed);
+        input.into_iter().chain(output).collect()
     }
 
     fn counters(&self) -> PortCounters {
@@ -174,7 +180,33 @@ mod tests {
         let mut burst = Burst::new();
         assert_eq!(port.receive(Time(9), &mut burst), 1);
         assert!(port.error().is_some());
-        assert!(port.close().is_err());
+        assert!(matches!(port.close()[..], [PortError::Input(_)]));
+    }
+
+    #[test]
+    fn an_output_that_fails_is_said_apart_from_the_input() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("no space"))
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let input = capture(&[1_000, 1_001]);
+        let settings = PoolSettings { buffers: 16, buffer_bytes: 256, headroom: 0 };
+        let pool = Rc::new(Pool::new(settings).expect("valid"));
+        let reader = Reader::new("test", &input[..input.len() - 7]).expect("a capture");
+        let writer = Writer::new(Full).expect("buffered");
+        let mut port = FilePort::new(Some(reader), Some(writer), pool, 1_000);
+        assert_eq!(port.receive(Time(9), &mut Burst::new()), 1);
+        let errors = port.close();
+        assert!(
+            matches!(&errors[..], [PortError::Input(_), PortError::Failed(output)]
+            if output == "cannot write the capture: no space"),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -35,6 +35,17 @@ pub struct PortCounters {
     pub tx_bytes: u64,
 }
 
+/// What went wrong at a port for good: one message, with the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// What it reads is not what it should be: the user's to mend.
+    #[error("{0}")]
+    Input(String),
+    /// It does not work any more, or what it sent could not be written.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// A port of one worker. Neither call blocks, allocates or fails: what goes wrong for good is
 /// said by [`Port::error`].
 pub trait Port {
@@ -57,12 +68,10 @@ pub trait Port {
         None
     }
 
-    /// Ends the port's work: what is buffered is written. To be called once, at the end.
-    ///
-    /// # Errors
-    /// What went wrong, now or before: one message.
-    fn close(&mut self) -> Result<(), String> {
-        self.error().map_or(Ok(()), |error| Err(error.to_owned()))
+    /// Ends the port's work: what is buffered is written. To be called once, at the end. Returns
+    /// everything that went wrong, now or before.
+    fn close(&mut self) -> Vec<PortError> {
+        self.error().map(|error| PortError::Failed(error.to_owned())).into_iter().collect()
     }
 
     /// The port's counters now.
