@@ -6,7 +6,7 @@ use crate::check_peers::check_peers;
 use crate::check_sizes::check_mtus;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
-use crate::draft::{Draft, DriverName, PortDraft};
+use crate::draft::{DEFAULT_UDP_PORT, Draft, DriverName, PortDraft};
 use crate::model::{Config, Driver, Port, Role};
 
 /// The configuration, or nothing when any part of it was wrong: reported here or before.
@@ -14,6 +14,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     unique("port", draft.ports.iter().map(|port| &port.name), report);
     unique("peer", draft.peers.iter().map(|peer| &peer.name), report);
     unique("path", draft.paths.iter().map(|path| &path.name), report);
+    check_udp_ports(draft, report);
     both_roles(&draft.ports, report);
     let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
     let peers = check_peers(draft, report);
@@ -42,6 +43,29 @@ fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a Field<String>>, report
             }
             None => seen.push((name, *at)),
         }
+    }
+}
+
+/// UDP port of RoCEv2.
+const ROCEV2: u32 = 4_791;
+
+/// The UDP ports of tunnels, from `udp_port` on one for each worker: they exist, and none is
+/// RoCEv2's, which the gateway could not tell from the traffic that it carries.
+fn check_udp_ports(draft: &Draft, report: &mut Report<'_>) {
+    let Field::Given(first, at) = draft.gateway.udp_port else { return };
+    let cores = &draft.workers.cores;
+    let workers = cores.given().map_or(1, |cores| cores.len() as u32);
+    let last = first + workers - 1;
+    let ports = match workers {
+        1 => format!("the tunnels' UDP port is {first}"),
+        _ => format!("{workers} workers take the UDP ports {first} to {last}, one each"),
+    };
+    if last > 65_535 {
+        let remedy = format!("write at most udp_port = {}", 65_536 - workers);
+        report.error(at, format!("{ports}: 65535 is the last there is"), remedy);
+    } else if (first..=last).contains(&ROCEV2) {
+        let remedy = format!("write udp_port = {DEFAULT_UDP_PORT}, or another above {ROCEV2}");
+        report.error(at, format!("{ports}: {ROCEV2} is RoCEv2's"), remedy);
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn check_peers(draft: &Draft, report: &mut Report<'_>) -> Vec<Option<
     }
     check_addresses(draft, report);
     check_overlaps(draft, report);
+    check_own_address(draft, report);
     check_everything(draft, report);
     let paths: Vec<_> = draft.paths.iter().map(|path| check_path(path, draft, report)).collect();
     let paths_of = |peer: &PeerDraft| {
@@ -79,6 +80,22 @@ fn check_overlaps(draft: &Draft, report: &mut Report<'_>) {
             }
             _ => holders.push((prefix, at, peer)),
         }
+    }
+}
+
+/// Our own address is behind no peer: what is for us would be carried there, sent back by that
+/// site's routers, and carried again.
+fn check_own_address(draft: &Draft, report: &mut Report<'_>) {
+    let Field::Given(ours, ours_at) = draft.gateway.address else { return };
+    let prefixes = draft.peers.iter().filter_map(|peer| peer.prefixes.given());
+    for (prefix, at) in prefixes.flatten().filter(|(prefix, _)| prefix.contains(ours)) {
+        let line = report.line(ours_at);
+        let what = format!(
+            "{prefix} holds {ours}, the gateway's own address on line {line}: packets to it would \
+             loop"
+        );
+        let remedy = format!("write prefixes that leave out {ours}, or give the gateway another");
+        report.error(*at, what, remedy);
     }
 }
 

@@ -123,4 +123,4 @@ impl WorkersDraft {
 pub(crate) const DEFAULT_BUFFER_BYTES: u32 = 2_304;
 
 /// The tunnels' UDP port.
-const DEFAULT_UDP_PORT: u32 = 4794;
+pub(crate) const DEFAULT_UDP_PORT: u32 = 4794;

@@ -31,7 +31,8 @@ pub struct Gateway {
     pub name: String,
     /// Our outer address.
     pub address: IpAddr,
-    /// Outer UDP port of tunnels.
+    /// Outer UDP port of tunnels to the first worker; each further worker has the next. None is
+    /// that of RoCEv2.
     pub udp_port: u16,
     /// Whether outer UDP checksums are computed, and demanded.
     pub outer_checksum: bool,

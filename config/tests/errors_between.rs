@@ -56,6 +56,43 @@ fn what_lies_behind_a_peer() {
 }
 
 #[test]
+fn our_own_address_is_behind_no_peer() {
+    let what = "192.0.2.0/24 holds 192.0.2.1, the gateway's own address on line 3";
+    let prefixes = "prefixes = [\"10.20.0.0/16\", \"192.0.2.0/24\"]";
+    wrong(PREFIXES, prefixes, (24, 29), what, "leave out 192.0.2.1");
+    wrong(PREFIXES, "prefixes = [\"0.0.0.0/0\"]", (24, 13), "0.0.0.0/0 holds", "leave out");
+    // Beside it, and in the other family.
+    let beside = changed(PREFIXES, "prefixes = [\"192.0.2.2/31\", \"::/0\"]");
+    assert!(Config::parse(&beside, "", Path::new("")).is_ok());
+    let own = changed(PREFIXES, "prefixes = [\"2001:db8:a::/48\"]");
+    let own = own.replace("198.51.100.1", "2001:db8::2").replace("192.0.2.1", "2001:db8:a::1");
+    let found = findings(&own);
+    assert_eq!((found.len(), found[0].line, found[0].column), (1, 24, 13));
+    assert!(found[0].what.starts_with("2001:db8:a::/48 holds 2001:db8:a::1"), "{}", found[0]);
+}
+
+#[test]
+fn udp_ports_of_the_workers() {
+    let ours = "address = \"192.0.2.1\"";
+    let port = |port: u32| format!("{ours}\nudp_port = {port}");
+    let roce = "the tunnels' UDP port is 4791: 4791 is RoCEv2's";
+    wrong(ours, &port(4_791), (4, 12), roce, "write udp_port = 4794, or another above 4791");
+    wrong(ours, &port(65_536), (4, 12), "65536, out of range", "1 to 65535");
+    let four = |first: u32| changed(ours, &port(first)).replace("[1]", "[1, 2, 3, 4]");
+    let found = findings(&four(4_788));
+    let what = "4 workers take the UDP ports 4788 to 4791, one each: 4791 is RoCEv2's";
+    assert_eq!(places(&found), [(4, what)]);
+    let found = findings(&four(65_533));
+    let what = "4 workers take the UDP ports 65533 to 65536, one each: 65535 is the last there is";
+    assert_eq!(places(&found), [(4, what)]);
+    assert_eq!(found[0].remedy, "write at most udp_port = 65532");
+    for right in [4_787, 4_792, 65_532] {
+        assert!(Config::parse(&four(right), "", Path::new("")).is_ok(), "{right}");
+    }
+    assert!(Config::parse(&changed(ours, &port(65_535)), "", Path::new("")).is_ok());
+}
+
+#[test]
 fn keys_are_explained_and_never_shown() {
     wrong(KEY, "", (21, 1), "neither \"key\" nor \"key_file\"", "key_file = \"peer.key\"");
     wrong(KEY, "key = \"5ec2e7\"", (25, 7), "the key has 6 hex digits", "32 to 128");
