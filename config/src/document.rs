@@ -183,7 +183,10 @@ impl<'a> Entries<'a> {
         self.value(name, report, Item::as_str).and_then(report, |text| {
             if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
                 let what = format!("\"{name}\" is empty, very long, or has control characters");
-                return Err(ValueError { what, remedy: format!("write 1 to {MAX_TEXT} bytes") });
+                return Err(ValueError {
+                    what,
+                    remedy: format!("write 1 to {MAX_TEXT} printable bytes"),
+                });
             }
             Ok(text)
         })

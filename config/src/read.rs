@@ -79,14 +79,16 @@ fn read_gateway(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Gatew
 /// An address that a gateway can have: of one host.
 fn read_address(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<IpAddr> {
     entries.text("address", report).and_then(report, |text| {
-        let error = |what: &str| ValueError {
+        let error = |what: &str, remedy: &str| ValueError {
             what: format!("\"address\" is {}: {what}", quoted(text)),
-            remedy: "write an IP address without port or prefix, as in \"192.0.2.1\"".into(),
+            remedy: format!("write {remedy}, as in \"192.0.2.1\""),
         };
-        let address: IpAddr = text.parse().map_err(|_| error("no IP address"))?;
+        let no_address = || error("no IP address", "an IP address without port or prefix");
+        let address: IpAddr = text.parse().map_err(|_| no_address())?;
         let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
         if address.is_unspecified() || address.is_multicast() || broadcast {
-            return Err(error("not the address of one host"));
+            let remedy = "the address that the gateway has in the network between the sites";
+            return Err(error("not the address of one host", remedy));
         }
         Ok(address)
     })
@@ -219,7 +221,8 @@ fn read_key(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> Op
     let file = entries.text("key_file", report);
     match (&inline, &file) {
         (Field::Absent, Field::Absent) => {
-            let remedy = "add key_file = \"peer.key\", with 32 to 128 hex digits in that file";
+            let remedy =
+                "add key_file = \"peer.key\", and make that file, as with: openssl rand -hex 32";
             report.error(entries.at, "the peer has neither \"key\" nor \"key_file\"", remedy);
         }
         (Field::Given(..), Field::Given(_, at)) => {

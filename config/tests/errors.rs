@@ -68,7 +68,13 @@ fn wrong_types_and_shapes() {
 fn wrong_addresses() {
     let ours = "address = \"192.0.2.1\"";
     wrong(ours, "address = \"192.0.2.1/24\"", (3, 11), "no IP address", "without port or prefix");
-    wrong(ours, "address = \"224.0.0.1\"", (3, 11), "not the address of one host", "192.0.2.1");
+    wrong(
+        ours,
+        "address = \"224.0.0.1\"",
+        (3, 11),
+        "not the address of one host",
+        "the gateway has",
+    );
     wrong(ours, "address = \"2001:db8::1\"", (23, 11), "is IPv4, the gateway's is not", "IPv6");
     wrong(ours, "address = \"198.51.100.1\"", (23, 11), "on line 3 already", "of its own");
     let mac = "mac = \"02:00:00:00:00:01\"";

@@ -94,7 +94,7 @@ fn udp_ports_of_the_workers() {
 
 #[test]
 fn keys_are_explained_and_never_shown() {
-    wrong(KEY, "", (21, 1), "neither \"key\" nor \"key_file\"", "key_file = \"peer.key\"");
+    wrong(KEY, "", (21, 1), "neither \"key\" nor \"key_file\"", "openssl rand -hex 32");
     wrong(KEY, "key = \"5ec2e7\"", (25, 7), "the key has 6 hex digits", "32 to 128");
     let odd = format!("key = \"{}\"", "5".repeat(33));
     wrong(KEY, &odd, (25, 7), "the key has 33 hex digits", "an even number");
