@@ -138,6 +138,20 @@ fn an_outage_of_one_path_and_of_all_is_bridged() {
     }
 }
 
+/// A burst of losses lasts as long as it takes to send that many packets, and at the end of a
+/// window nothing but probes is sent: with probes ever rarer, these seeds gave packets up.
+#[test]
+fn long_bursts_are_outlived_by_probing_on() {
+    let name = "loss1-rc-write.gwa";
+    for (impaired, seeds) in [("loss=0.01,burst=16", 1..24), ("loss=0.3", 1..4)] {
+        for seed in seeds {
+            let path = format!("p1,rate=10G,delay=2.5ms,{impaired}");
+            let scenario = scenario(name, &[&path], seed);
+            assert_whole(&scenario, &run(&scenario));
+        }
+    }
+}
+
 #[test]
 fn a_run_repeats_to_the_byte_and_seeds_differ() {
     let json = |seed| {

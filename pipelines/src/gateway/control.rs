@@ -58,8 +58,8 @@ pub(super) fn tend_sender(
     }
     let Some(latest) = sender.replay.latest() else { return };
     let due = if sender.last_probe >= latest {
-        // Nothing was sent since; probes that nobody answers come less and less often.
-        sender.last_probe.after(sender.rtt.patience() << sender.unanswered.min(4))
+        // Nothing was sent since.
+        sender.last_probe.after(sender.rtt.wait(sender.unanswered))
     } else {
         latest.after(tail_delay(sender.rtt.smoothed())).min(sender.last_probe.after(MEASURE))
     };
@@ -67,7 +67,7 @@ pub(super) fn tend_sender(
         common.wheel.set(timer, due);
         return;
     }
-    common.wheel.set(timer, now.after(sender.rtt.patience() << sender.unanswered.min(4)));
+    common.wheel.set(timer, now.after(sender.rtt.wait(sender.unanswered)));
     sender.last_probe = now;
     sender.unanswered = sender.unanswered.saturating_add(1);
     let probe = Draft::probe(channel as u8, sender.replay.next(), now.0);

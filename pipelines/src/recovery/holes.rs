@@ -243,26 +243,22 @@ impl Holes {
             if hole.found.after(self.tolerance) > now || !put(hole, now, &mut ask) {
                 break;
             }
-            self.retry_at = self.retry_at.min(now.after(rtt.patience()));
+            self.retry_at = self.retry_at.min(now.after(rtt.wait(0)));
         }
     }
 
     /// Asks again for what was not answered; looks at all holes, so it runs at most some sixteen
     /// times a round trip. `false` when `ask` had no more room.
     fn ask_again(&mut self, now: Time, rtt: &Rtt, ask: &mut impl FnMut(Range) -> bool) -> bool {
-        let patience = rtt.patience();
         let quantum = (rtt.smoothed() / 16).clamp(MILLISECOND / 50, 5 * MILLISECOND);
         self.retry_at = Time::NEVER;
         for hole in self.holes.iter_mut().take_while(|hole| hole.rounds > 0) {
-            // Each further round waits longer, up to four times: a path that is down or a far side
-            // that is slow is not flooded.
-            let wait = patience + patience * u64::from((hole.rounds - 1).min(6)) / 2;
-            if hole.asked.after(wait) <= now && !put(hole, now, ask) {
+            if hole.asked.after(rtt.wait(hole.rounds - 1)) <= now && !put(hole, now, ask) {
                 self.retry_at = now;
                 return false;
             }
-            let wait = patience + patience * u64::from((hole.rounds - 1).min(6)) / 2;
-            self.retry_at = self.retry_at.min(hole.asked.after(wait).max(now.after(quantum)));
+            let due = hole.asked.after(rtt.wait(hole.rounds - 1));
+            self.retry_at = self.retry_at.min(due.max(now.after(quantum)));
         }
         true
     }

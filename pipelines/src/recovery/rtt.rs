@@ -51,6 +51,19 @@ impl Rtt {
         self.smoothed + (4 * self.variance).max(slack)
     }
 
+    /// How long to wait after having asked `tries` times in vain: longer after many, so that a dead
+    /// path or a slow far side is not flooded; not after a few, for a burst of losses is counted
+    /// in packets, and whoever sends few of them lives through it the longer.
+    #[must_use]
+    pub fn wait(&self, tries: u32) -> Nanos {
+        let doublings = match tries {
+            0..8 => 0,
+            8..32 => 1,
+            _ => 2,
+        };
+        self.patience() << doublings
+    }
+
     /// Whether a measurement was taken in.
     #[must_use]
     pub fn is_measured(&self) -> bool {
@@ -78,6 +91,20 @@ mod tests {
         (0..100).for_each(|_| rtt.sample(5 * MILLISECOND));
         assert_eq!(rtt.smoothed(), 5 * MILLISECOND);
         assert!(rtt.patience() < 5_400 * MICROSECOND, "{}", rtt.patience());
+    }
+
+    #[test]
+    fn patience_grows_late_and_little() {
+        let mut rtt = Rtt::assumed(MILLISECOND);
+        (0..100).for_each(|_| rtt.sample(5 * MILLISECOND));
+        let patience = rtt.patience();
+        assert_eq!(
+            [0, 7, 8, 31, 32, u32::MAX].map(|tries| rtt.wait(tries) / patience),
+            [1, 1, 2, 2, 4, 4]
+        );
+        // A second, the age at which packets are let go of, is good for more than fifty tries.
+        let total: Nanos = (0..60).map(|tries| rtt.wait(tries)).sum();
+        assert!(total < 1_000 * MILLISECOND, "{total}");
     }
 
     #[test]
