@@ -37,8 +37,8 @@ fn mebibytes(bytes: u128) -> u128 {
 pub(crate) fn buffers(draft: &Draft, report: &mut Report<'_>) -> Option<u32> {
     let recovery = draft.recovery.as_ref()?;
     let size = draft.workers.buffer_bytes.or(DEFAULT_BUFFER_BYTES)?;
-    let needed = |peers| needed(draft, recovery, peers, size);
-    let (one, all) = (needed(1), needed(draft.peers.len()));
+    let one = kept(recovery, 1, size);
+    let all = kept(recovery, draft.peers.len(), size) + queued(draft, size);
     match draft.workers.buffers {
         Field::Wrong => None,
         Field::Given(buffers, at) => {
@@ -58,8 +58,8 @@ pub(crate) fn buffers(draft: &Draft, report: &mut Report<'_>) -> Option<u32> {
     }
 }
 
-/// A number of buffers of some size, against those needed for one peer and for all. Too few for one
-/// is an error: no bound would ever be reached. Too few for all at their worst at once is allowed.
+/// A number of buffers of some size, against what is kept for one peer, and against all that may be
+/// taken at once. Too few for one peer is an error: its bounds could never be reached.
 fn check_buffers(
     (buffers, size): (u32, u32),
     (one, all): (u64, u64),
@@ -70,7 +70,7 @@ fn check_buffers(
     let bytes = mebibytes(u128::from(buffers) * u128::from(footprint(size)));
     let few = format!(
         "{buffers} buffers of {size} bytes are {bytes}MiB, too few for replay_bytes, {}, and \
-         hold_bytes, {}, of",
+         hold_bytes, {},",
         recovery.replay_bytes, recovery.hold_bytes
     );
     let less = "lower replay_bytes or hold_bytes in [recovery]";
@@ -79,11 +79,12 @@ fn check_buffers(
         false => format!("write buffers = {all}, or remove the key to have that, or {less}"),
     };
     if u64::from(buffers) < one {
-        let what = format!("{few} one peer: the buffers would run out before those are reached");
+        let what = format!("{few} of one peer: the buffers would run out before those are reached");
         report.error(at, what, remedy);
     } else if u64::from(buffers) < all {
         let what = format!(
-            "{few} every peer: with no buffer left, arriving packets are dropped and counted"
+            "{few} of every peer and full queues: with no buffer left, arriving packets are dropped \
+             and counted"
         );
         report.warn(at, what, remedy);
     }
@@ -92,13 +93,17 @@ fn check_buffers(
 /// Most buffers that a worker has.
 const MAX_BUFFERS: u64 = *BUFFERS.end() as u64;
 
-/// Buffers for what recovery keeps with that many peers, and for what passes through.
-fn needed(draft: &Draft, recovery: &Recovery, peers: usize, buffer_bytes: u32) -> u64 {
-    let kept = recovery.replay_bytes.0 + recovery.hold_bytes.0 * peers as u64;
+/// Buffers for what recovery keeps with that many peers.
+fn kept(recovery: &Recovery, peers: usize, buffer_bytes: u32) -> u64 {
+    let bytes = recovery.replay_bytes.0 + recovery.hold_bytes.0 * peers as u64;
+    bytes.div_ceil(footprint(buffer_bytes))
+}
+
+/// Buffers of full queues: those of packets as large as any port's.
+fn queued(draft: &Draft, buffer_bytes: u32) -> u64 {
     let mtus = draft.ports.iter().filter_map(|port| port.mtu.or(DEFAULT_MTU));
     let largest = mtus.max().unwrap_or(DEFAULT_MTU);
-    let queued = QUEUE * draft.ports.len() as u64 * buffers_of(largest, buffer_bytes);
-    kept.div_ceil(footprint(buffer_bytes)) + queued
+    QUEUE * draft.ports.len() as u64 * buffers_of(largest, buffer_bytes)
 }
 
 /// What of a path's traffic waits for its confirmation, if its capacity is known.
