@@ -14,6 +14,12 @@ use dataplane::capture::{Reader, Record, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// A packet's time and bytes.
+type Packet = (u64, Vec<u8>);
+
+/// Station, queue pair or else protocol, and whether it is a response.
+type Stream = (Vec<u8>, Vec<u8>, bool);
+
 /// A folder with the configurations of two gateways, a.toml and b.toml.
 struct Bench {
     folder: TempDir,
@@ -50,7 +56,7 @@ impl Bench {
 }
 
 /// The packets of a capture, with their times.
-fn packets(path: &Path) -> Vec<(u64, Vec<u8>)> {
+fn packets(path: &Path) -> Vec<Packet> {
     let mut reader = Reader::open(path).unwrap();
     let mut packets = Vec::new();
     while let Some(record) = reader.next().unwrap() {
@@ -60,7 +66,7 @@ fn packets(path: &Path) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// The same packets; says which one is not, without its bytes.
-fn assert_same(seen: &[(u64, Vec<u8>)], expected: &[(u64, Vec<u8>)]) {
+fn assert_same(seen: &[Packet], expected: &[Packet]) {
     let differs = seen.iter().zip(expected).position(|(seen, expected)| seen != expected);
     assert_eq!((differs, seen.len()), (None, expected.len()));
 }
@@ -151,7 +157,7 @@ fn is_data(frame: &[u8]) -> bool {
 
 /// What a frame must stay in order with: station and protocol and, if that is UDP and so RoCEv2,
 /// queue pair and role (opcodes 0x0d to 0x12 are responses).
-fn stream(frame: &[u8]) -> (Vec<u8>, Vec<u8>, bool) {
+fn stream(frame: &[u8]) -> Stream {
     let (protocol, bth) = if frame[12..14] == [8, 0] { (23, 42) } else { (20, 62) };
     let station = frame[6..12].to_vec();
     if frame[protocol] != 17 {
@@ -162,7 +168,7 @@ fn stream(frame: &[u8]) -> (Vec<u8>, Vec<u8>, bool) {
 }
 
 /// The frames of each stream, in their order.
-fn by_stream(packets: &[(u64, Vec<u8>)]) -> BTreeMap<(Vec<u8>, Vec<u8>, bool), Vec<&[u8]>> {
+fn by_stream(packets: &[Packet]) -> BTreeMap<Stream, Vec<&[u8]>> {
     let mut streams = BTreeMap::<_, Vec<&[u8]>>::new();
     for (_, frame) in packets {
         streams.entry(stream(frame)).or_default().push(frame);
@@ -172,8 +178,8 @@ fn by_stream(packets: &[(u64, Vec<u8>)]) -> BTreeMap<(Vec<u8>, Vec<u8>, bool), V
 
 /// What B makes of what A sent, where the WAN did harm.
 struct Harmed {
-    sent: Vec<(u64, Vec<u8>)>,
-    arrived: Vec<(u64, Vec<u8>)>,
+    sent: Vec<Packet>,
+    arrived: Vec<Packet>,
     report: Value,
 }
 
