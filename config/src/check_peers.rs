@@ -94,7 +94,8 @@ fn check_own_address(draft: &Draft, report: &mut Report<'_>) {
             "{prefix} holds {ours}, the gateway's own address on line {line}: packets to it would \
              loop"
         );
-        let remedy = format!("write prefixes that leave out {ours}, or give the gateway another");
+        let remedy =
+            format!("write prefixes that leave out {ours}, or give the gateway another address");
         report.error(*at, what, remedy);
     }
 }
