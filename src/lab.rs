@@ -9,7 +9,7 @@ use std::time::Instant;
 use config::prefix::Prefix;
 use config::units::Bytes;
 use lab::report::Report;
-use lab::{Bounds, LabError, PathScenario, Scenario, SiteError};
+use lab::{Bounds, LabError, PathScenario, Scenario, SiteError, TapsError};
 
 use crate::cli::Exit;
 use crate::report::{self, Progress};
@@ -170,9 +170,10 @@ fn run_one(scenario: &Scenario, compare: bool) -> Result<Run, LabError> {
 /// Input and settings are the user's to mend; the rest is a failure of the run.
 fn exit_of(error: &LabError) -> Exit {
     match error {
-        LabError::Input(_) | LabError::NoPath | LabError::Site(SiteError::Settings(_)) => {
-            Exit::Refused
-        }
+        LabError::Input(_)
+        | LabError::NoPath
+        | LabError::Site(SiteError::Settings(_))
+        | LabError::Output(TapsError::Input(_)) => Exit::Refused,
         _ => Exit::Failed,
     }
 }

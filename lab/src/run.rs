@@ -44,7 +44,7 @@ pub enum LabError {
         /// When.
         at: Time,
     },
-    /// The captures of the links cannot be written.
+    /// The captures of the links cannot be had.
     #[error(transparent)]
     Output(#[from] TapsError),
 }

@@ -4,7 +4,6 @@
 //! anything happens to it, and what it receives after.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use dataplane::capture::{Record, WriteError, Writer};
@@ -32,12 +31,20 @@ impl Tap {
     }
 }
 
-/// A capture cannot be written.
+/// Why there are no captures.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {cause}", file.display())]
-pub struct TapsError {
-    file: PathBuf,
-    cause: WriteError,
+pub enum TapsError {
+    /// One of them would be written over the input.
+    #[error("{}: is the input, which would be overwritten: choose another folder", .0.display())]
+    Input(PathBuf),
+    /// One of them cannot be written.
+    #[error("{}: {cause}", file.display())]
+    Write {
+        /// The capture, or its folder.
+        file: PathBuf,
+        /// What went wrong.
+        cause: WriteError,
+    },
 }
 
 /// The captures of a run.
@@ -53,13 +60,12 @@ impl Taps {
     /// Begins captures in `folder`, which is made if it is not there. Existing ones are
     /// overwritten, but not the input.
     pub(crate) fn create(folder: &Path, input: &Path) -> Result<Self, TapsError> {
-        let fail = |file: PathBuf, cause: WriteError| TapsError { file, cause };
+        let fail = |file: PathBuf, cause: WriteError| TapsError::Write { file, cause };
         fs::create_dir_all(folder).map_err(|error| fail(folder.to_owned(), error.into()))?;
         let input = input.canonicalize().ok();
         for file in NAMES.map(|name| folder.join(name)) {
             if input.is_some() && file.canonicalize().ok() == input {
-                let what = "is the input, which would be overwritten";
-                return Err(fail(file, io::Error::other(what).into()));
+                return Err(TapsError::Input(file));
             }
         }
         let open = |name: &str| {
@@ -83,7 +89,7 @@ impl Taps {
         let time_ns = origin.saturating_add(now.since(start));
         let record = Record { time_ns, original_len: data.len() as u32, data };
         let written = self.writers.get_mut(index).map_or(Ok(()), |writer| writer.write(&record));
-        self.failed = written.err().map(|cause| TapsError { file: self.file(index), cause });
+        self.failed = written.err().map(|cause| TapsError::Write { file: self.file(index), cause });
     }
 
     /// Completes the captures.
@@ -92,7 +98,7 @@ impl Taps {
             return Err(failed);
         }
         for (index, writer) in std::mem::take(&mut self.writers).into_iter().enumerate() {
-            writer.finish().map_err(|cause| TapsError { file: self.file(index), cause })?;
+            writer.finish().map_err(|cause| TapsError::Write { file: self.file(index), cause })?;
         }
         Ok(())
     }
