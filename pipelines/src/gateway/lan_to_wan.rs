@@ -59,7 +59,7 @@ impl Gateway {
         let lane = class.hash as usize & (peer.lanes.len() - 1);
         let channel = peer.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
         let Some(sender) = peer.senders.get(channel) else { return };
-        if packet.len() > sender.largest {
+        if packet.len() - peer.carried(class).1 > sender.largest {
             match common.settings.oversize {
                 Oversize::Drop => {
                     common.counters.drops.count(DropReason::LanOversize, packet.len());
@@ -96,15 +96,11 @@ fn number(
     now: Time,
     queue: &mut TxQueue,
 ) {
+    let (kind, stripped) = peer.carried(class);
     let timer = peer.timer(Timer::Sender(channel));
     let (Some(sender), Some(next)) = (peer.senders.get_mut(channel), peer.lanes.get_mut(lane))
     else {
         return;
-    };
-    let (kind, stripped) = match (peer.carry, class.ip_version) {
-        (Carry::Ip, 4) => (Kind::Ipv4, class.ip_offset),
-        (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset),
-        _ => (Kind::Ethernet, 0),
     };
     let at = LanePosition { lane: lane as u16, seq: *next };
     let tag = peer.session.keys().send_tag;
@@ -151,6 +147,16 @@ fn make_room(common: &mut Common, peers: &mut [Peer], bytes: u64) {
 }
 
 impl Peer {
+    /// What is carried of a packet: its kind, and how many bytes at its front stay behind.
+    #[inline]
+    fn carried(&self, class: &Classified) -> (Kind, usize) {
+        match (self.carry, class.ip_version) {
+            (Carry::Ip, 4) => (Kind::Ipv4, class.ip_offset),
+            (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset),
+            _ => (Kind::Ethernet, 0),
+        }
+    }
+
     /// Whether a packet from the LAN is this peer's to carry.
     #[inline]
     fn carries(&self, class: &Classified) -> bool {

@@ -19,7 +19,7 @@ pub(super) struct Sender {
     pub(super) outer: Outer,
     /// The WAN port it leaves by.
     pub(super) port: usize,
-    /// Largest packet it carries, as the LAN port received it.
+    /// Bytes it carries at most in a packet, behind the tunnel header.
     pub(super) largest: usize,
     pub(super) replay: Replay,
     pub(super) rtt: Rtt,
@@ -206,13 +206,11 @@ fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
             let channel = senders.len() as u8;
             let from = End { mac: port.mac, address: settings.address };
             let to = End { mac: path.next_hop, address: peer.address };
-            // Carrying IP, the LAN's Ethernet header stays behind.
-            let left_behind = if peer.carry == Carry::Ip { 14 } else { 0 };
             let overhead = ip_overhead(settings.address);
             senders.push(Sender {
                 outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
                 port: path.port,
-                largest: (path.mtu as usize).saturating_sub(overhead) + left_behind,
+                largest: (path.mtu as usize).saturating_sub(overhead),
                 replay: Replay::new(settings.recovery.replay_packets),
                 rtt,
                 last_probe: Time::ZERO,

@@ -126,13 +126,14 @@ pub struct PeerSettings {
 /// Bounds and times of loss recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoverySettings {
-    /// Memory the replay buffer may hold, in bytes of packet buffers, over all peers.
+    /// Memory the replay buffer may hold, in bytes of packet buffers: of this worker,
+    /// over all peers.
     pub replay_bytes: u64,
     /// Packets a channel remembers, a power of two.
     pub replay_packets: u32,
     /// Age at which a packet leaves the replay buffer unconfirmed.
     pub replay_age: Nanos,
-    /// Memory the hold buffer may hold, in bytes of packet buffers, a peer.
+    /// Memory the hold buffer may hold, in bytes of packet buffers: of this worker, a peer.
     pub hold_bytes: u64,
     /// Packets the hold buffer may hold, a peer, a power of two.
     pub hold_packets: u32,

@@ -415,6 +415,17 @@ fn carried_as_ip_the_far_side_writes_the_ethernet_header() {
     bed.run(20 * MILLISECOND, &mut perfect);
     let expected = [&next_hop[..], &[2, 0, 0, 0, 0, 2], &packet[12..]].concat();
     assert_eq!(bed.sides[1].delivered, [expected, frame(1, 7, 64)]);
+    // The largest IP packet, in a tagged frame: the tag stays behind with the Ethernet header.
+    for (len, fits) in [(1_456, 1), (1_457, 0)] {
+        bed.sides[1].delivered.clear();
+        let mut tagged = [&packet[..12], &[0x81, 0, 0, 7], &packet[12..]].concat();
+        tagged.resize(18 + len, 0xaa);
+        let now = bed.now;
+        bed.sides[0].receive(LAN, &tagged, now);
+        bed.run(20 * MILLISECOND, &mut perfect);
+        assert_eq!(bed.sides[1].delivered.len(), fits, "{len}");
+    }
+    assert_eq!(bed.counters(0).drops.packets(DropReason::LanOversize), 1);
 }
 
 /// A seeded sequence for the properties below (xorshift64*).
