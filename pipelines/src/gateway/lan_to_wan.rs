@@ -113,7 +113,7 @@ fn number(
         tenant: 0,
         class: 0,
     };
-    let fits = packet.trim_front(usize::from(stripped))
+    let fits = packet.trim_front(stripped)
         && sender.outer.encapsulate(&mut packet, &header.bytes(), class.tos & DSCP);
     if !fits {
         common.counters.drops.count(DropReason::LanNoHeadroom, packet.len());
@@ -151,8 +151,8 @@ impl Peer {
     #[inline]
     fn carried(&self, class: &Classified) -> (Kind, usize) {
         match (self.carry, class.ip_version) {
-            (Carry::Ip, 4) => (Kind::Ipv4, class.ip_offset),
-            (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset),
+            (Carry::Ip, 4) => (Kind::Ipv4, class.ip_offset.into()),
+            (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset.into()),
             _ => (Kind::Ethernet, 0),
         }
     }
