@@ -9,6 +9,7 @@ mod path;
 mod play;
 pub mod random;
 pub mod report;
+pub mod rnic;
 mod run;
 mod scenario;
 mod site;

@@ -1,0 +1,4 @@
+mod errors;
+mod loss;
+mod perfect;
+mod pipe;
