@@ -29,6 +29,8 @@ pub struct Counters {
     pub rnr_naks_sent: u64,
     /// Packets whose ICRC was wrong.
     pub icrc_errors: u64,
+    /// RoCEv2 packets whose headers contradict themselves.
+    pub malformed: u64,
     /// Frames for nobody here: other addresses, unknown queue pairs, other peers or partitions.
     pub misdirected: u64,
     /// Packets that a reliable connection has no use for.

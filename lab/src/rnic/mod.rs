@@ -184,9 +184,16 @@ impl Rnic {
         self.now = now;
         self.counters.received_packets += 1;
         let parsed = Parsed::of(frame, frame.len());
-        let Class::Roce(ip, udp, roce) = parsed.class else {
-            self.counters.misdirected += 1;
-            return;
+        let (ip, udp, roce) = match parsed.class {
+            Class::Roce(ip, udp, roce) => (ip, udp, roce),
+            Class::MalformedRoce(..) => {
+                self.counters.malformed += 1;
+                return;
+            }
+            _ => {
+                self.counters.misdirected += 1;
+                return;
+            }
         };
         if parsed.icrc_is_right([frame]) != Some(true) {
             self.counters.icrc_errors += 1;

@@ -1,3 +1,4 @@
+mod any;
 mod errors;
 mod loss;
 mod perfect;
