@@ -5,8 +5,8 @@
 //! packets from one pool to the other, as two NICs would; that is outside what is measured.
 
 use allocation_counter::measure;
-use benches::pair::{LAN, WAN};
-use benches::traffic::{Load, RECEIVER, SENDER, STREAMS, Traffic};
+use benches::pair::{LAN, Load, WAN};
+use benches::traffic::{RECEIVER, SENDER, STREAMS, Traffic};
 use dataplane::cycles;
 use dataplane::port::BURST;
 use dataplane::time::MILLISECOND;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use dataplane::memory::{Packet, Pool, PoolSettings};
 use dataplane::port::ring::{self, RingPeer};
-use dataplane::time::{Clock, MILLISECOND, Nanos, Time};
+use dataplane::time::{Clock, MICROSECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
     Behind, Carry, Gateway, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
@@ -19,15 +19,42 @@ pub const LAN: usize = 0;
 pub const WAN: usize = 1;
 const RING: usize = 1 << 10;
 
+/// What crosses, and what the WAN does to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Bytes of RDMA payload a packet.
+    pub payload: usize,
+    /// Delay of the WAN, one way.
+    pub delay: Nanos,
+    /// Whether the outer UDP checksum is computed and checked.
+    pub checksum: bool,
+    /// Loses every so many-th packet from side 0 to side 1; 0: none.
+    pub drop_every: u64,
+    /// Packets that fit the memory of a side, and each of its tables: more than a round trip of
+    /// them, a power of two.
+    pub buffers: u32,
+}
+
+impl Load {
+    /// Small packets over a short way, all of which arrive.
+    pub const BASE: Self = Self {
+        payload: 256,
+        delay: 2 * MICROSECOND,
+        checksum: false,
+        drop_every: 0,
+        buffers: 1 << 17,
+    };
+}
+
 /// A gateway's settings: one peer that carries everything, one path, one channel.
 #[must_use]
-pub fn settings(own: u8, peer: u8, outer_checksum: bool) -> Settings {
+pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
     let mac = |last| [2, 0, 0, 0, 0, last];
     let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
     Settings {
         address: [192, 0, 2, own].into(),
         udp_port: 4_794,
-        outer_checksum,
+        outer_checksum: load.checksum,
         oversize: Oversize::Drop,
         ports: vec![port(Role::Lan, WAN), port(Role::Wan, LAN)],
         peers: vec![PeerSettings {
@@ -48,8 +75,8 @@ pub fn settings(own: u8, peer: u8, outer_checksum: bool) -> Settings {
             }],
         }],
         recovery: RecoverySettings {
-            replay_packets: 1 << 17,
-            hold_packets: 1 << 17,
+            replay_packets: load.buffers,
+            hold_packets: load.buffers,
             hold_bytes: 256 << 20,
             ..RecoverySettings::default()
         },
@@ -94,26 +121,26 @@ pub struct Pair {
     /// Both sides.
     pub sides: [Side; 2],
     hand: Rc<Cell<Time>>,
-    delay: Nanos,
+    load: Load,
     scratch: Vec<u8>,
-    /// Loses every so many-th packet from side 0 to side 1; 0: none.
-    pub drop_every: u64,
+    /// Packets that side 0 has sent across the WAN.
     crossed: u64,
 }
 
 impl Pair {
     /// A pair whose session is up.
     #[must_use]
-    pub fn new(delay: Nanos, outer_checksum: bool) -> Self {
+    pub fn new(load: Load) -> Self {
         let (clock, hand) = Clock::virtual_at(Time::ZERO);
         let side = |own, peer| {
-            Side::new(settings(own, peer, outer_checksum), clock.clone(), 1 << 17, own.into())
+            Side::new(settings(own, peer, &load), clock.clone(), load.buffers, own.into())
         };
         let sides = [side(1, 2), side(2, 1)];
         let scratch = Vec::with_capacity(1 << 16);
-        let mut pair = Self { sides, hand, delay, scratch, drop_every: 0, crossed: 0 };
+        let mut pair = Self { sides, hand, load, scratch, crossed: 0 };
+        // In small steps: the round trip that the hellos measure is as long as it is.
         while !pair.sides.iter().all(|side| side.worker.pipeline().established(pair.now())) {
-            pair.step(MILLISECOND);
+            pair.step(10 * MICROSECOND);
         }
         pair
     }
@@ -150,12 +177,14 @@ impl Pair {
 
     /// Puts what side `from` sent on its way.
     fn cross(&mut self, from: usize) {
-        let at = self.now().after(self.delay);
+        let at = self.now().after(self.load.delay);
         let [a, b] = &mut self.sides;
         let (from_side, to) = if from == 0 { (a, b) } else { (b, a) };
         while let Some(frame) = from_side.wan.take() {
             self.crossed += u64::from(from == 0);
-            if from == 0 && self.drop_every > 0 && self.crossed.is_multiple_of(self.drop_every) {
+            let lost =
+                self.load.drop_every > 0 && self.crossed.is_multiple_of(self.load.drop_every);
+            if from == 0 && lost {
                 continue;
             }
             let head = frame.head();

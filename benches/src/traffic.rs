@@ -1,10 +1,10 @@
 //! Steady traffic through a pair of gateways, from one LAN to the other.
 
 use dataplane::port::BURST;
-use dataplane::time::{MICROSECOND, Nanos};
+use dataplane::time::Nanos;
 
 use crate::frames::write_frames;
-use crate::pair::{Node, Pair};
+use crate::pair::{Load, Node, Pair};
 
 /// Streams at a time.
 pub const STREAMS: u32 = 64;
@@ -14,25 +14,6 @@ pub const SENDER: usize = 0;
 pub const RECEIVER: usize = 1;
 /// Time between bursts: 32 packets in 3.2 us are 10 million a second.
 const PACE: Nanos = 3_200;
-
-/// What crosses, and what the WAN does to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// Bytes of RDMA payload a packet.
-    pub payload: usize,
-    /// Delay of the WAN, one way.
-    pub delay: Nanos,
-    /// Whether the outer UDP checksum is computed and checked.
-    pub checksum: bool,
-    /// Loses every so many-th packet; 0: none.
-    pub drop_every: u64,
-}
-
-impl Load {
-    /// Small packets over a short way, all of which arrive.
-    pub const BASE: Self =
-        Self { payload: 256, delay: 2 * MICROSECOND, checksum: false, drop_every: 0 };
-}
 
 /// A pair under a load.
 pub struct Traffic {
@@ -46,9 +27,7 @@ impl Traffic {
     /// A pair whose session is up, and no packet yet on the way.
     #[must_use]
     pub fn new(load: Load) -> Self {
-        let mut pair = Pair::new(load.delay, load.checksum);
-        pair.drop_every = load.drop_every;
-        Self { pair, frames: write_frames(STREAMS, load.payload), sent: 0 }
+        Self { pair: Pair::new(load), frames: write_frames(STREAMS, load.payload), sent: 0 }
     }
 
     /// Sends `packets`, rounded up to bursts; returns how many it were. They are on their way

@@ -1,0 +1,123 @@
+//! Runs one stage for so many packets, so that a tool which counts instructions can count its own:
+//! all that belongs to the stage happens inside [`measured`], and nothing else does.
+//!
+//! `count STAGE PACKETS` runs it, `count` alone lists the stages, `count crc` says which code
+//! sums an ICRC here.
+#![forbid(unsafe_code)]
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use benches::frames::{IP_AT, IP_LEN, write_frame};
+use benches::pair::Load;
+use benches::traffic::{RECEIVER, SENDER, Traffic};
+use dataplane::time::MICROSECOND;
+use pipelines::wire::icrc;
+use pipelines::wire::packet::Parsed;
+
+const QUEUE_PAIR: u32 = 17;
+/// Bytes of RDMA payload where only one packet is looked at.
+const PAYLOAD: usize = 1_024;
+
+/// A stage: its name, and what runs it for so many packets.
+type Stage = (&'static str, fn(u64));
+
+const STAGES: [Stage; 7] = [
+    ("parse", parse),
+    ("icrc-verify-1024", icrc_verify),
+    ("icrc-compute-1024", icrc_compute),
+    ("icrc-update-1024", icrc_update),
+    ("encapsulate", |packets| gateway(packets, 0, &[SENDER])),
+    ("receive-in-order", |packets| gateway(packets, 0, &[RECEIVER])),
+    ("both-1%-lost", |packets| gateway(packets, 100, &[SENDER, RECEIVER])),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => STAGES.iter().for_each(|(name, _)| println!("{name}")),
+        ["crc"] => println!("{}", crc_code()),
+        [stage, packets] => {
+            let run = STAGES.iter().find(|(name, _)| *name == stage);
+            let (Some((_, run)), Ok(packets)) = (run, packets.parse()) else {
+                eprintln!("no such stage, or no number of packets: {stage} {packets}");
+                return ExitCode::FAILURE;
+            };
+            run(packets);
+        }
+        _ => {
+            eprintln!("usage: count [crc | STAGE PACKETS]");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What is counted. A function of its own in the binary, whatever it runs.
+#[inline(never)]
+fn measured<R>(run: impl FnOnce() -> R) -> R {
+    // Not the last thing it does: a jump to `run` in place of a call would end the count.
+    black_box(run())
+}
+
+fn parse(packets: u64) {
+    let frame = write_frame(QUEUE_PAIR, PAYLOAD);
+    for _ in 0..packets {
+        let frame = black_box(frame.as_slice());
+        measured(|| black_box(Parsed::of(frame, frame.len())));
+    }
+}
+
+fn icrc_verify(packets: u64) {
+    let frame = write_frame(QUEUE_PAIR, PAYLOAD);
+    for _ in 0..packets {
+        let packet = black_box(&frame[IP_AT..]);
+        measured(|| icrc::verify(IP_LEN, [packet]));
+    }
+}
+
+fn icrc_compute(packets: u64) {
+    let frame = write_frame(QUEUE_PAIR, PAYLOAD);
+    for _ in 0..packets {
+        let packet = black_box(&frame[IP_AT..frame.len() - icrc::LEN]);
+        measured(|| icrc::compute(IP_LEN, [packet]));
+    }
+}
+
+/// After a new UDP source port.
+fn icrc_update(packets: u64) {
+    let frame = write_frame(QUEUE_PAIR, PAYLOAD);
+    let behind = frame.len() - IP_AT - IP_LEN - 2 - icrc::LEN;
+    for packet in 0..packets {
+        let (sum, new) = (packet as u32, (packet as u16).to_be_bytes());
+        let (sum, new, behind) = black_box((sum, new, behind));
+        measured(|| icrc::update(sum, &[0xc0, 0x00], &new, behind));
+    }
+}
+
+/// The rounds of the workers of `sides`, one packet in `drop_every` lost between them.
+fn gateway(packets: u64, drop_every: u64, sides: &[usize]) {
+    // Two thousand packets are on the way; more memory would only take longer to make.
+    let load = Load { delay: 100 * MICROSECOND, drop_every, buffers: 1 << 14, ..Load::BASE };
+    Traffic::new(load).send_metered(packets, &mut |side, worker| {
+        if sides.contains(&side) { measured(|| worker.round()) } else { worker.round() }
+    });
+}
+
+/// Which of its ways the CRC-32 goes on this processor, as the crate `crc32fast` chooses.
+#[cfg(target_arch = "x86_64")]
+fn crc_code() -> &'static str {
+    use std::is_x86_feature_detected as has;
+    match (has!("pclmulqdq"), has!("vpclmulqdq"), has!("avx512f"), has!("avx2")) {
+        (true, true, true, _) => "carry-less multiplication, 64 bytes wide",
+        (true, true, false, true) => "carry-less multiplication, 32 bytes wide",
+        (true, ..) => "carry-less multiplication, 16 bytes wide",
+        (false, ..) => "tables",
+    }
+}
+
+/// Which of its ways the CRC-32 goes on this processor.
+#[cfg(not(target_arch = "x86_64"))]
+fn crc_code() -> &'static str {
+    "not known for this processor"
+}
