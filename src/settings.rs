@@ -23,6 +23,7 @@ pub(crate) fn gateway(config: &Config) -> gw::Settings {
             replay_bytes: recovery.replay_bytes.0,
             replay_packets: recovery.replay_packets,
             replay_age: recovery.replay_age.0,
+            shield: recovery.shield,
             hold_bytes: recovery.hold_bytes.0,
             hold_packets: recovery.hold_packets,
             hold_age: recovery.hold_age.0,

@@ -131,6 +131,7 @@ pub const RECOVERY: Section = Section {
         optional("replay_bytes", "\"256MiB\"", "replay buffer of a worker, over all peers"),
         optional("replay_packets", "65536", "packets a channel remembers"),
         optional("replay_age", "\"1s\"", "age at which a packet is forgotten unconfirmed"),
+        optional("shield", "true", "absorb RNICs' own repeats of what is still on its way"),
         optional("hold_bytes", "\"64MiB\"", "hold buffer of a worker, for each peer"),
         optional("hold_packets", "32768", "packets in a hold buffer"),
         optional("hold_age", "\"500ms\"", "longest time a packet waits for those before it"),

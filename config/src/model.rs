@@ -210,6 +210,8 @@ pub struct Recovery {
     pub replay_packets: u32,
     /// Age at which a packet leaves the replay buffer unconfirmed.
     pub replay_age: Span,
+    /// Whether RNICs' repeats of what is still on its way are absorbed.
+    pub shield: bool,
     /// Hold buffer of a worker, for each peer, in bytes of packet buffers; at least 128 KiB.
     pub hold_bytes: Bytes,
     /// Packets in a hold buffer, a power of two up to 2^24.
@@ -232,6 +234,7 @@ impl Default for Recovery {
             replay_bytes: Bytes(256 << 20),
             replay_packets: 1 << 16,
             replay_age: Span(1_000_000_000),
+            shield: true,
             hold_bytes: Bytes(64 << 20),
             hold_packets: 1 << 15,
             hold_age: Span(500_000_000),

@@ -308,6 +308,7 @@ fn read_recovery(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Opti
     let replay_bytes = entries.quantity("replay_bytes", MEMORY, report);
     let replay_packets = entries.power_of_two("replay_packets", MAX_PACKETS, report);
     let replay_age = entries.quantity("replay_age", TIMES, report);
+    let shield = entries.flag("shield", report);
     let hold_bytes = entries.quantity("hold_bytes", MEMORY, report);
     let hold_packets = entries.power_of_two("hold_packets", MAX_PACKETS, report);
     let hold_age = entries.quantity("hold_age", TIMES, report);
@@ -320,6 +321,7 @@ fn read_recovery(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Opti
         replay_bytes: replay_bytes.or(default.replay_bytes)?,
         replay_packets: replay_packets.or(default.replay_packets)?,
         replay_age: replay_age.or(default.replay_age)?,
+        shield: shield.or(default.shield)?,
         hold_bytes: hold_bytes.or(default.hold_bytes)?,
         hold_packets: hold_packets.or(default.hold_packets)?,
         hold_age: hold_age.or(default.hold_age)?,

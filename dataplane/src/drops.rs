@@ -41,6 +41,8 @@ drop_reasons! {
         "From the LAN, in a buffer without room for the tunnel header.",
     LanNoNextHop "lan_no_next_hop"
         "Carried as IP, and the LAN port has no next hop to send it to.",
+    RnicRepeat "rnic_repeat"
+        "From the LAN, an RNIC's own repeat of what is still on its way; absorbed.",
     LanQueueFull "lan_queue_full"
         "Towards the LAN, and neither the port's queue nor the hold buffer had room.",
     WanQueueFull "wan_queue_full"

@@ -15,18 +15,24 @@ use pipelines::gateway::{
     Role, Settings, SettingsError,
 };
 
-use crate::scenario::{Bounds, Scenario};
+use crate::scenario::{Bounds, Scenario, Source};
+use crate::traffic::Plan;
 
 /// The LAN port; WAN port 1 + n is path n.
 pub(crate) const LAN: usize = 0;
 
 /// Frames that a port's rings and queues hold.
 const RING: usize = 1 << 12;
-/// Bytes of a packet buffer, and those kept free for the gateway's headers.
+/// Bytes of a packet buffer where a capture is played, and those kept free for the gateway's
+/// headers.
 const BUFFER_BYTES: u32 = 2_048;
 const HEADROOM: u32 = 128;
 /// Buffers for what is neither kept nor held: in rings, queues, and the gateway's own messages.
 const PASSING: u32 = 1 << 13;
+/// Packets that a channel remembers at most, whatever memory there is.
+const MAX_PACKETS: u64 = 1 << 20;
+/// And at least, with traffic.
+const MIN_PACKETS: u64 = 1 << 12;
 /// Order domains.
 const LANES: u32 = 1_024;
 /// FIFO channels of all paths together: each path has an equal part.
@@ -60,10 +66,11 @@ impl Site {
     pub(crate) fn new(scenario: &Scenario, side: usize) -> Result<Self, SiteError> {
         let settings = settings(scenario, side);
         let held = settings.recovery.replay_bytes + settings.recovery.hold_bytes;
-        let held = u32::try_from(held / u64::from(BUFFER_BYTES)).unwrap_or(u32::MAX);
+        let buffer_bytes = plan(scenario).map_or(BUFFER_BYTES, |plan| plan.buffer_bytes);
+        let held = u32::try_from(held / u64::from(buffer_bytes)).unwrap_or(u32::MAX);
         let pool = Rc::new(Pool::new(PoolSettings {
             buffers: held.saturating_add(PASSING),
-            buffer_bytes: BUFFER_BYTES,
+            buffer_bytes,
             headroom: HEADROOM,
         })?);
         let (clock, hand) = Clock::virtual_at(Time::ZERO);
@@ -134,7 +141,8 @@ pub(crate) fn patience(scenario: &Scenario) -> Nanos {
 
 fn recovery(scenario: &Scenario) -> RecoverySettings {
     let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
-    RecoverySettings { replay_bytes, hold_bytes, ..RecoverySettings::default() }
+    // Captures hold repeats of their own, which a play waits for.
+    RecoverySettings { replay_bytes, hold_bytes, shield: false, ..RecoverySettings::default() }
 }
 
 fn settings(scenario: &Scenario, side: usize) -> Settings {

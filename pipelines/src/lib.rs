@@ -6,6 +6,7 @@
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
+//! | `shield` | keeps RNICs' repeats of what is still on its way off the wide area |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
 //! | [`wire`] | checked views and builders of the bytes on the wire |
 //! | [`checksum`] | the Internet checksum |
@@ -16,5 +17,6 @@ pub mod checksum;
 pub mod gateway;
 pub mod inspect;
 pub mod recovery;
+mod shield;
 pub mod tunnel;
 pub mod wire;

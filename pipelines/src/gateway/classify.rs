@@ -21,6 +21,8 @@ pub(super) struct Classified {
     pub(super) ip_offset: u8,
     /// Type of service or traffic class; 0 for what is not IP.
     pub(super) tos: u8,
+    /// Whether it claims to be RoCEv2.
+    pub(super) is_roce: bool,
     /// IP destination.
     pub(super) destination: Option<IpAddr>,
 }
@@ -63,7 +65,14 @@ pub(super) fn classify(head: &[u8]) -> Result<Classified, DropReason> {
             let (stations, rest) = ethernet.split_at(8);
             hash.add(u64::from_be_bytes(*stations.first_chunk().unwrap_or(&[0; 8])));
             hash.add_bytes(rest);
-            Classified { hash: hash.done(), ip_version: 0, ip_offset: 0, tos: 0, destination: None }
+            Classified {
+                hash: hash.done(),
+                ip_version: 0,
+                ip_offset: 0,
+                tos: 0,
+                is_roce: false,
+                destination: None,
+            }
         }
     })
 }
@@ -78,17 +87,19 @@ fn ipv4(ip: &[u8], mut hash: Hash) -> Option<Classified> {
     hash.add(u64::from_be_bytes(*addresses.first_chunk()?));
     let is_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
     let rest = ip.get(usize::from(header[0] & 0xf) * 4..).unwrap_or(&[]);
-    if is_fragment {
+    let is_roce = if is_fragment {
         hash.add(u64::from(header[9]));
+        false
     } else {
-        transport(header[9], rest, &mut hash);
-    }
+        transport(header[9], rest, &mut hash)
+    };
     let destination = IpAddr::from([header[16], header[17], header[18], header[19]]);
     Some(Classified {
         hash: hash.done(),
         ip_version: 4,
         ip_offset: 0,
         tos: header[1],
+        is_roce,
         destination: Some(destination),
     })
 }
@@ -102,21 +113,22 @@ fn ipv6(ip: &[u8], mut hash: Hash) -> Option<Classified> {
     let (_, addresses) = header.split_at(8);
     hash.add_bytes(addresses);
     // Extension headers are not walked: such packets are in order by their addresses.
-    transport(header[6], rest, &mut hash);
+    let is_roce = transport(header[6], rest, &mut hash);
     let destination = IpAddr::from(*header.last_chunk::<16>()?);
     Some(Classified {
         hash: hash.done(),
         ip_version: 6,
         ip_offset: 0,
         tos: header[0] << 4 | header[1] >> 4,
+        is_roce,
         destination: Some(destination),
     })
 }
 
-/// Takes in what tells streams between two hosts apart.
+/// Takes in what tells streams between two hosts apart; whether it claims to be RoCEv2.
 #[inline]
-fn transport(protocol: u8, rest: &[u8], hash: &mut Hash) {
-    let Some(ports) = rest.first_chunk::<4>() else { return };
+fn transport(protocol: u8, rest: &[u8], hash: &mut Hash) -> bool {
+    let Some(ports) = rest.first_chunk::<4>() else { return false };
     if protocol == UDP
         && ports[2..] == ROCE_PORT
         && let Some(bth) = rest.get(UDP_LEN..).and_then(|rest| rest.first_chunk::<8>())
@@ -124,11 +136,14 @@ fn transport(protocol: u8, rest: &[u8], hash: &mut Hash) {
         // The source port is the RNIC's to vary within a stream: it does not count.
         let queue_pair = u64::from(u32::from_be_bytes([0, bth[5], bth[6], bth[7]]));
         hash.add(queue_pair << 1 | u64::from(is_response(bth[0])));
-    } else if matches!(protocol, 6 | UDP | 132) {
+        return true;
+    }
+    if matches!(protocol, 6 | UDP | 132) {
         hash.add(u64::from(protocol) << 32 | u64::from(u32::from_be_bytes(*ports)));
     } else {
         hash.add(u64::from(protocol));
     }
+    false
 }
 
 /// Whether a BTH opcode is of the response side: READ response, ACK, atomic ACK (IBTA volume 1,

@@ -9,6 +9,7 @@ use super::peer::{Peer, Timer};
 use super::session::Outcome;
 use super::{Common, wan_to_lan};
 use crate::recovery::{LanePosition, Lookup, Range, Seq};
+use crate::shield::Shield;
 use crate::tunnel::control::{
     Blocks, Draft, GoneItem, Hello, Items, Message, envelope, is_authentic, read,
 };
@@ -241,7 +242,8 @@ fn on_hello(
 ) {
     if peer.session.take(hello, now) == Outcome::Began {
         common.counters.sessions += 1;
-        wan_to_lan::give_up_all(common, peer, queues);
+        wan_to_lan::give_up_all(common, peer, now, queues);
+        common.shield.iter_mut().for_each(Shield::forget);
         for sender in &mut peer.senders {
             sender.replay.reset(&mut common.memory);
         }
@@ -368,7 +370,7 @@ fn on_gone(
         let Some(at) = item.at.filter(|_| given_up > 0) else { continue };
         if peer.order.gone(at.lane, at.seq, now) {
             common.counters.gave_up += 1;
-            wan_to_lan::release(common, peer, at.lane, queues);
+            wan_to_lan::release(common, peer, at.lane, now, queues);
         }
     }
     wan_to_lan::watch_hold(common, peer);

@@ -11,6 +11,7 @@ use super::peer::{Peer, Timer};
 use super::{Behind, Carry, Oversize, Role};
 use super::{Common, Gateway};
 use crate::recovery::{LanePosition, Seq};
+use crate::shield::Carried;
 use crate::tunnel::header::{Header, Kind};
 
 impl Gateway {
@@ -81,8 +82,32 @@ impl Gateway {
             make_room(common, peers, packet.footprint() as u64);
         }
         let Some(peer) = peers.get_mut(index) else { return };
+        if class.is_roce && is_absorbed(common, peer, channel, &packet, now) {
+            common.absorb(&packet);
+            return;
+        }
         number(common, peer, (lane, channel), class, packet, now, queue);
     }
+}
+
+/// Whether a packet, which would leave by `channel`, is an RNIC's repeat that is not needed.
+#[inline]
+fn is_absorbed(
+    common: &mut Common,
+    peer: &Peer,
+    channel: usize,
+    packet: &Packet,
+    now: Time,
+) -> bool {
+    let Some((shield, sender)) = common.shield.as_mut().zip(peer.senders.get(channel)) else {
+        return false;
+    };
+    let carried = Carried { channel: channel as u8, seq: sender.replay.next() };
+    let rtt = sender.rtt.smoothed();
+    shield.absorbs((packet.head(), packet.len()), carried, now, rtt, |before| {
+        let sender = peer.senders.get(usize::from(before.channel));
+        sender.is_some_and(|sender| sender.replay.holds(before.seq))
+    })
 }
 
 /// Numbers and encapsulates a packet, remembers it and queues it; the queue has room.
@@ -170,6 +195,15 @@ impl Peer {
 }
 
 impl Common {
+    /// Lets go of a packet that is not needed.
+    #[cold]
+    fn absorb(&mut self, packet: &Packet) {
+        self.counters.drops.count(DropReason::RnicRepeat, packet.len());
+        if let Some(watch) = &mut self.absorbed {
+            watch(packet);
+        }
+    }
+
     /// Passes a packet on to the other end of the wire, as it is.
     pub(super) fn forward_bare(&mut self, port: usize, packet: Packet, queues: &mut [TxQueue]) {
         let Some(out) = self.settings.ports.get(port).map(|port| port.bump) else { return };

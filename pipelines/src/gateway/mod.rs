@@ -2,7 +2,8 @@
 //! what comes through the tunnel is put in order and given to the LAN.
 //!
 //! ```text
-//! LAN --> classify --> lane, channel --> number, encapsulate --> remember --> WAN   (lan_to_wan)
+//! LAN --> classify --> shield --> lane, channel --> number, encapsulate --> remember --> WAN
+//!                                                                               (lan_to_wan)
 //! LAN <-- put in order a lane <-- find gaps a channel <-- decapsulate <---- WAN     (wan_to_lan)
 //!                                        | hellos, feedback, probes, gone           (control)
 //! ```
@@ -21,7 +22,7 @@ mod wan_to_lan;
 
 use std::rc::Rc;
 
-use dataplane::memory::Pool;
+use dataplane::memory::{Packet, Pool};
 use dataplane::port::{Burst, TxQueue};
 use dataplane::time::Time;
 use dataplane::wheel::Wheel;
@@ -32,7 +33,11 @@ use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
 
 use crate::recovery::ReplayMemory;
+use crate::shield::Shield;
 use crate::tunnel::outer::{End, Local};
+
+/// Streams of RDMA requests that the shield remembers.
+const STREAMS: u32 = 1 << 14;
 
 /// What all peers of a gateway share.
 struct Common {
@@ -41,7 +46,13 @@ struct Common {
     wheel: Wheel,
     memory: ReplayMemory,
     counters: Counters,
+    shield: Option<Shield>,
+    /// Told of every packet that the shield absorbs.
+    absorbed: Option<Watch>,
 }
+
+/// Is shown packets.
+pub type Watch = Box<dyn FnMut(&Packet)>;
 
 /// One worker's gateway.
 pub struct Gateway {
@@ -81,7 +92,8 @@ impl Gateway {
         let local = local.collect();
         let memory = ReplayMemory::default();
         let counters = Counters::default();
-        let common = Common { settings, pool, wheel, memory, counters };
+        let shield = settings.recovery.shield.then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
+        let common = Common { settings, pool, wheel, memory, counters, shield, absorbed: None };
         Ok(Self { common, peers, local, last_peer: 0 })
     }
 
@@ -104,6 +116,11 @@ impl Gateway {
             let lanes = peer.lanes.len() as u32;
             peer.restart(MAX_CHANNELS as u8, lanes, &self.common.settings.recovery);
         }
+    }
+
+    /// Shows every packet that the shield absorbs to `watch`: for labs, which count what hosts sent.
+    pub fn watch_absorbed(&mut self, watch: Watch) {
+        self.common.absorbed = Some(watch);
     }
 
     /// What it counted.
@@ -171,7 +188,7 @@ impl Pipeline for Gateway {
             }
         }
         for peer in &mut self.peers {
-            wan_to_lan::release_ready(&mut self.common, peer, queues);
+            wan_to_lan::release_ready(&mut self.common, peer, now, queues);
         }
     }
 

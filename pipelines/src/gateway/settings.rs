@@ -133,6 +133,8 @@ pub struct RecoverySettings {
     pub replay_packets: u32,
     /// Age at which a packet leaves the replay buffer unconfirmed.
     pub replay_age: Nanos,
+    /// Whether an RNIC's repeats of what is still on its way are absorbed.
+    pub shield: bool,
     /// Memory the hold buffer may hold, in bytes of packet buffers: of this worker, a peer.
     pub hold_bytes: u64,
     /// Packets the hold buffer may hold, a peer, a power of two.
@@ -156,6 +158,7 @@ impl Default for RecoverySettings {
             replay_bytes: 256 << 20,
             replay_packets: 1 << 16,
             replay_age: 1_000 * MILLISECOND,
+            shield: true,
             hold_bytes: 64 << 20,
             hold_packets: 1 << 15,
             hold_age: 500 * MILLISECOND,

@@ -142,8 +142,11 @@ impl Common {
 
     /// Gives a packet to a LAN port.
     #[inline]
-    fn deliver(&mut self, port: usize, packet: Packet, queues: &mut [TxQueue]) {
+    fn deliver(&mut self, port: usize, packet: Packet, now: Time, queues: &mut [TxQueue]) {
         let bytes = packet.len();
+        if let Some(shield) = &mut self.shield {
+            shield.delivers((packet.head(), bytes), now);
+        }
         let queue = queues.get_mut(port);
         match queue.is_some_and(|queue| queue.push(packet.freeze()).is_ok()) {
             true => self.counters.lan_tx.add(bytes),
@@ -165,9 +168,9 @@ fn place(
     let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
     match peer.order.arrive(at.lane, at.seq, packet, now, room) {
         Placement::Deliver(packet) => {
-            common.deliver(peer.lan, packet, queues);
+            common.deliver(peer.lan, packet, now, queues);
             if peer.order.held() > 0 {
-                release(common, peer, at.lane, queues);
+                release(common, peer, at.lane, now, queues);
             }
         }
         Placement::Held => {
@@ -198,7 +201,7 @@ fn make_room(
     queues: &mut [TxQueue],
 ) {
     let before = peer.order.held();
-    give_up_oldest(common, peer, queues);
+    give_up_oldest(common, peer, now, queues);
     if peer.order.held() < before {
         // Fewer are held now, so this ends.
         place(common, peer, at, packet, now, queues);
@@ -211,10 +214,16 @@ fn make_room(
 }
 
 /// Delivers what `lane` can release, as far as the LAN port's queue has room.
-pub(super) fn release(common: &mut Common, peer: &mut Peer, lane: u16, queues: &mut [TxQueue]) {
+pub(super) fn release(
+    common: &mut Common,
+    peer: &mut Peer,
+    lane: u16,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
     while queues.get(peer.lan).is_some_and(|queue| queue.room() > 0) {
         let Some(packet) = peer.order.release(lane) else { return };
-        common.deliver(peer.lan, packet, queues);
+        common.deliver(peer.lan, packet, now, queues);
     }
     if peer.order.is_ready(lane) {
         peer.mark_ready(lane);
@@ -222,10 +231,15 @@ pub(super) fn release(common: &mut Common, peer: &mut Peer, lane: u16, queues: &
 }
 
 /// Goes on with lanes that had no room.
-pub(super) fn release_ready(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+pub(super) fn release_ready(
+    common: &mut Common,
+    peer: &mut Peer,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
     for _ in 0..peer.ready.len() {
         if let Some(lane) = peer.take_ready() {
-            release(common, peer, lane, queues);
+            release(common, peer, lane, now, queues);
         }
     }
 }
@@ -248,7 +262,7 @@ pub(super) fn give_up_aged(
     let age = common.settings.recovery.hold_age;
     while peer.order.oldest().is_some_and(|since| since.after(age) <= now) {
         let before = peer.order.held();
-        give_up_oldest(common, peer, queues);
+        give_up_oldest(common, peer, now, queues);
         if peer.order.held() == before {
             // The LAN takes nothing now; what can be released waits for room, not for the WAN.
             common.wheel.set(peer.timer(Timer::Hold), now.after(age));
@@ -259,10 +273,10 @@ pub(super) fn give_up_aged(
 }
 
 /// A session ended: what is held goes out in the order there is, as far as there is room.
-pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
     loop {
         let before = peer.order.held();
-        give_up_oldest(common, peer, queues);
+        give_up_oldest(common, peer, now, queues);
         if peer.order.held() == before {
             break;
         }
@@ -273,9 +287,9 @@ pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, queues: &mut [Tx
     }
 }
 
-fn give_up_oldest(common: &mut Common, peer: &mut Peer, queues: &mut [TxQueue]) {
+fn give_up_oldest(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
     if let Some((lane, skipped)) = peer.order.give_up_oldest() {
         common.counters.gave_up += u64::from(skipped);
-        release(common, peer, lane, queues);
+        release(common, peer, lane, now, queues);
     }
 }

@@ -204,6 +204,13 @@ impl Replay {
         known.ahead_of(seq).max(0).cast_unsigned()
     }
 
+    /// Whether the packet numbered `seq` is unconfirmed and held.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, seq: Seq) -> bool {
+        seq.ahead_of(self.held_from) >= 0 && seq.ahead_of(self.next) < 0
+    }
+
     /// When the oldest packet still held was first sent.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {

@@ -12,6 +12,7 @@
 //! | [`srv6`] | the segment routing header |
 //! | [`checksum`] | the Internet checksum: compute, and update after a change |
 //! | [`opcode`] | the one table of what a BTH opcode means |
+//! | [`psn`] | packet sequence numbers |
 //! | [`bth`] | the base transport header; the whole RoCEv2 datagram |
 //! | [`ext`], [`aeth`] | extended transport headers; the syndrome of an acknowledgement |
 //! | [`icrc`] | the invariant CRC: verify, build, update after a change |
@@ -31,6 +32,7 @@ pub mod ipv6;
 pub mod opcode;
 pub mod packet;
 pub mod pfc;
+pub mod psn;
 pub mod srv6;
 pub mod udp;
 

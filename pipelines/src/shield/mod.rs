@@ -1,0 +1,209 @@
+//! The shield: keeps an RNIC's repeats of what is still on its way off the wide area.
+//!
+//! An RNIC repeats everything unacknowledged when its timer fires, and adaptive timers fire within
+//! milliseconds: before the first acknowledgement can be there, and whenever a repair takes a round
+//! trip or two. A repeat is absorbed as long as the gateway holds packets of its stream unconfirmed,
+//! and, once all are confirmed, until the stream has stood still for some round trips: the
+//! acknowledgement of what was confirmed is on its way too. Then it passes, for an acknowledgement
+//! may have been lost between gateway and RNIC. What the receiving RNIC asks for (a NAK of a sequence
+//! error, or not ready) passes at once.
+//!
+//! A repeat that passes by mistake costs bandwidth; one that is absorbed by mistake costs the RNIC's
+//! next timeout. Streams that are not remembered are let through.
+
+mod requests;
+mod sight;
+mod table;
+
+use dataplane::time::{MILLISECOND, Nanos, Time};
+
+use requests::Requests;
+use sight::{Answer, Sight};
+use table::{Key, Slot, Table};
+
+use crate::wire::psn::Psn;
+pub(crate) use requests::Carried;
+
+/// A stream whose packets are confirmed must stand still for this many round trips, within these
+/// bounds, before repeats pass.
+const QUIET_ROUNDS: Nanos = 4;
+const LEAST_QUIET: Nanos = 2 * MILLISECOND;
+const MOST_QUIET: Nanos = 400 * MILLISECOND;
+/// Streams between two hosts that may wait at a time to be recognised by their answers.
+const UNPAIRED: usize = 64;
+
+/// Answers to the requests of one stream.
+#[derive(Default)]
+struct Answers {
+    requests: Option<Slot>,
+}
+
+/// Streams of requests between two hosts, the newest ones.
+struct Pair {
+    streams: [Option<Slot>; UNPAIRED],
+    oldest: usize,
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self { streams: [None; UNPAIRED], oldest: 0 }
+    }
+}
+
+impl Pair {
+    fn add(&mut self, slot: Slot) {
+        if !self.streams.contains(&Some(slot)) {
+            self.streams[self.oldest] = Some(slot);
+            self.oldest = (self.oldest + 1) % UNPAIRED;
+        }
+    }
+}
+
+/// The streams of reliable connections that a worker carries.
+pub(crate) struct Shield {
+    requests: Table<Requests>,
+    answers: Table<Answers>,
+    pairs: Table<Pair>,
+}
+
+impl Shield {
+    /// Remembers this many streams each way; `seed` decides which of them share places.
+    pub(crate) fn new(streams: u32, seed: u64) -> Self {
+        Self {
+            requests: Table::new(streams, seed),
+            answers: Table::new(streams, seed),
+            pairs: Table::new(streams / 16, seed),
+        }
+    }
+
+    /// Whether a packet from the LAN, which would be carried as `carried`, is to be absorbed.
+    /// `head` are the bytes of its first segment, `len` all of its length. `rtt`: the path's round
+    /// trip. `is_held`: whether a packet is unconfirmed in the replay buffer.
+    #[inline]
+    pub(crate) fn absorbs(
+        &mut self,
+        (head, len): (&[u8], usize),
+        carried: Carried,
+        now: Time,
+        rtt: Nanos,
+        is_held: impl Fn(Carried) -> bool,
+    ) -> bool {
+        let (key, request) = match sight::look(head, len) {
+            Some(Sight::Request(key, request)) => (key, request),
+            Some(Sight::Connect(key)) => {
+                self.answers.remove(&reversed(&key), now);
+                return false;
+            }
+            _ => return false,
+        };
+        let (slot, _) = self.requests.find_or_add(&key, now);
+        let Some((_, requests)) = self.requests.at(slot) else { return false };
+        if requests.partner.is_none() && request.starts {
+            let (pair, _) = self.pairs.find_or_add(&hosts(&key), now);
+            self.pairs.at(pair).into_iter().for_each(|(_, pair)| pair.add(slot));
+        }
+        let quiet = (QUIET_ROUNDS * rtt).clamp(LEAST_QUIET, MOST_QUIET);
+        requests.is_repeat(&request, carried, now, quiet, is_held)
+    }
+
+    /// Takes note of a packet that is given to the LAN.
+    #[inline]
+    pub(crate) fn delivers(&mut self, (head, len): (&[u8], usize), now: Time) {
+        if !sight::may_answer(head) {
+            return;
+        }
+        match sight::look(head, len) {
+            Some(Sight::Answer(key, psn, answer)) => {
+                let end = match answer {
+                    Answer::Ack(_) => psn.plus(1),
+                    Answer::Again | Answer::Fatal => psn,
+                };
+                let Some(slot) = self.answered(&key, end, answer, now) else { return };
+                let Some((_, requests)) = self.requests.at(slot) else { return };
+                match answer {
+                    Answer::Ack(pmtu) => {
+                        pmtu.into_iter().for_each(|pmtu| requests.learn_pmtu(pmtu));
+                        requests.acknowledge(end, now);
+                    }
+                    Answer::Again => _ = requests.ask_again(psn, now),
+                    Answer::Fatal => {}
+                }
+            }
+            Some(Sight::Connect(key)) => self.requests.remove(&key, now),
+            _ => {}
+        }
+    }
+
+    /// Forgets every stream: what they say of the replay buffer holds no more.
+    pub(crate) fn forget(&mut self) {
+        self.requests.clear();
+        self.answers.clear();
+        self.pairs.clear();
+    }
+
+    /// The requests that an answer is to. Answers name their receiver's queue pair only; which
+    /// stream of requests that is, shows when just one between the two hosts has such a PSN.
+    #[inline]
+    fn answered(&mut self, key: &Key, end: Psn, answer: Answer, now: Time) -> Option<Slot> {
+        let (answers, _) = self.answers.find_or_add(key, now);
+        let known = self.answers.at(answers)?.1.requests;
+        if let Some(slot) = known
+            && let Some((_, requests)) = self.requests.at(slot)
+            && requests.partner == Some(answers)
+            && requests.covers(end.plus(u32::MAX))
+        {
+            return known;
+        }
+        self.pair(key, answers, end, answer, now)
+    }
+
+    /// Looks for the stream of requests that answers are to. What was asked for again is granted to
+    /// all that it may be: a repeat that passes needlessly does no harm.
+    #[cold]
+    fn pair(
+        &mut self,
+        key: &Key,
+        answers: Slot,
+        end: Psn,
+        answer: Answer,
+        now: Time,
+    ) -> Option<Slot> {
+        let hosts = hosts(&reversed(key));
+        let pair = self.pairs.find(&hosts, now)?;
+        let streams = self.pairs.at(pair)?.1.streams;
+        let mut found = None;
+        let mut count = 0;
+        for slot in streams.into_iter().flatten() {
+            let Some((key, requests)) = self.requests.at(slot) else { continue };
+            if self::hosts(key) != hosts || requests.partner.is_some_and(|of| of != answers) {
+                continue;
+            }
+            if answer == Answer::Again && requests.ask_again(end, now)
+                || requests.covers(end.plus(u32::MAX))
+            {
+                found = Some(slot);
+                count += 1;
+            }
+        }
+        let slot = found.filter(|_| count == 1)?;
+        self.requests.at(slot)?.1.partner = Some(answers);
+        self.answers.at(answers)?.1.requests = Some(slot);
+        Some(slot)
+    }
+}
+
+/// The stream between the same hosts the other way, to a queue pair of the same number.
+fn reversed(key: &Key) -> Key {
+    let [a, b, c, d] = key.addresses;
+    let addresses =
+        if [b, c, d] == [0, 0, 4] { [a.rotate_left(32), 0, 0, 4] } else { [c, d, a, b] };
+    Key { addresses, ..*key }
+}
+
+/// Hosts and VLAN of a stream.
+fn hosts(key: &Key) -> Key {
+    Key { rest: key.rest >> 32 << 32, ..*key }
+}
+
+#[cfg(test)]
+mod tests;

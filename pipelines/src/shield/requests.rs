@@ -1,0 +1,163 @@
+//! One stream of requests: what of it is on its way, and what of it is a repeat.
+
+use dataplane::time::{Nanos, Time};
+
+use super::sight::Request;
+use super::table::Slot;
+use crate::recovery::Seq;
+use crate::wire::psn::Psn;
+
+/// A requester has fewer unacknowledged PSNs than half the space; repeats are looked for in less,
+/// so that what lies further back is the beginning of another connection.
+const MEMORY: i32 = 1 << 22;
+/// How far behind what was acknowledged a repeat may still be: it crossed the acknowledgement.
+const CROSSING: i32 = 1 << 14;
+/// The path MTUs that there are (IBTA volume 1, section 9.7.1).
+const PATH_MTUS: [u16; 5] = [256, 512, 1_024, 2_048, 4_096];
+
+/// The place of a packet in the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// Channel.
+    pub(crate) channel: u8,
+    /// Number in it.
+    pub(crate) seq: Seq,
+}
+
+/// What is known of a stream of requests that leaves this site.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// The first PSN ever sent and not forgotten, and the one behind the newest packet.
+    first: Psn,
+    next: Psn,
+    /// The PSN behind the newest one acknowledged, once something was.
+    acked: Option<Psn>,
+    /// The receiver asked for everything from here on.
+    again: Option<Psn>,
+    /// The newest packet that was carried.
+    newest: Option<Carried>,
+    /// When the stream last moved: a new packet, or a new acknowledgement.
+    moved: Time,
+    /// Path MTU; 0: not known.
+    pmtu: u16,
+    /// The READ that was the newest packet: its PSN and length.
+    read: Option<(Psn, u32)>,
+    /// Where the answers to it are known.
+    pub(super) partner: Option<Slot>,
+}
+
+impl Requests {
+    /// Whether a request is the RNIC's repeat of one that is still on its way, or whose
+    /// acknowledgement may be. If not, it will be carried as `carried`.
+    ///
+    /// `is_held`: whether a packet is unconfirmed in the replay buffer. `quiet`: for how long a
+    /// stream whose packets are all confirmed must have stood still before repeats pass.
+    pub(super) fn is_repeat(
+        &mut self,
+        request: &Request,
+        carried: Carried,
+        now: Time,
+        quiet: Nanos,
+        is_held: impl Fn(Carried) -> bool,
+    ) -> bool {
+        let Some(newest) = self.newest else {
+            self.begin(request, carried, now);
+            return false;
+        };
+        let ahead = request.psn.ahead_of(self.next);
+        if ahead < 0 && !self.covers(request.psn) {
+            self.begin(request, carried, now);
+            return false;
+        }
+        if ahead >= 0 {
+            self.learn_from_jump(request.psn);
+        } else if self.again.is_some_and(|from| request.psn.ahead_of(from) >= 0) {
+            // What was asked for: everything behind it follows, as if it were new.
+            self.again = None;
+        } else if is_held(newest) || now.since(self.moved) < quiet {
+            return true;
+        }
+        self.carry(request, carried, now);
+        false
+    }
+
+    /// A connection begins, or the gateway sees one for the first time.
+    fn begin(&mut self, request: &Request, carried: Carried, now: Time) {
+        let partner = self.partner;
+        *self = Self { first: request.psn, next: request.psn, partner, ..Self::default() };
+        self.carry(request, carried, now);
+    }
+
+    fn carry(&mut self, request: &Request, carried: Carried, now: Time) {
+        self.pmtu = request.pmtu.unwrap_or(self.pmtu);
+        self.read = request.read.map(|len| (request.psn, len));
+        self.next = request.psn.plus(self.span(request.read));
+        self.newest = Some(carried);
+        self.moved = now;
+        if self.next.ahead_of(self.first) > MEMORY {
+            self.first = self.next.plus(MEMORY.cast_unsigned().wrapping_neg());
+        }
+    }
+
+    /// PSNs that a request takes: one, but a READ as many as there are responses. Without a path
+    /// MTU a READ counts as one, and what follows it is ahead.
+    fn span(&self, read: Option<u32>) -> u32 {
+        match (read, self.pmtu) {
+            (Some(len), pmtu @ 1..) => len.div_ceil(pmtu.into()).max(1),
+            _ => 1,
+        }
+    }
+
+    /// The request behind a READ tells how many PSNs that took, if just one path MTU fits.
+    fn learn_from_jump(&mut self, psn: Psn) {
+        let Some((read, len)) = self.read.filter(|_| self.pmtu == 0) else { return };
+        let took = psn.ahead_of(read);
+        let fits = |mtu: &u16| i64::from(len.div_ceil(u32::from(*mtu))) == i64::from(took);
+        let mut fitting = PATH_MTUS.into_iter().filter(fits);
+        if let (Some(pmtu), None) = (fitting.next(), fitting.next()) {
+            self.pmtu = pmtu;
+        }
+    }
+
+    /// The path MTU, as the responses show it.
+    pub(super) fn learn_pmtu(&mut self, pmtu: u16) {
+        if self.pmtu != pmtu {
+            self.pmtu = pmtu;
+            if let Some((psn, len)) = self.read {
+                self.next = psn.plus(self.span(Some(len)));
+            }
+        }
+    }
+
+    /// Whether a PSN was sent and may be sent again.
+    pub(super) fn covers(&self, psn: Psn) -> bool {
+        let from = match self.acked {
+            Some(acked) if acked.ahead_of(self.first) > CROSSING => {
+                acked.plus(CROSSING.cast_unsigned().wrapping_neg())
+            }
+            _ => self.first,
+        };
+        self.newest.is_some() && psn.ahead_of(from) >= 0 && psn.ahead_of(self.next) < 0
+    }
+
+    /// Everything before `end` was acknowledged; `false` if that is not of this stream.
+    pub(super) fn acknowledge(&mut self, end: Psn, now: Time) -> bool {
+        if !self.covers(end.plus(u32::MAX)) && end != self.first {
+            return false;
+        }
+        if self.acked.is_none_or(|acked| end.ahead_of(acked) > 0) {
+            self.acked = Some(end);
+            self.moved = now;
+        }
+        true
+    }
+
+    /// The receiver asks for everything from `psn` on; `false` if that is not of this stream.
+    pub(super) fn ask_again(&mut self, psn: Psn, now: Time) -> bool {
+        let known = self.acknowledge(psn, now) && self.covers(psn);
+        if known {
+            self.again = Some(psn);
+        }
+        known
+    }
+}
