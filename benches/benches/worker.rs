@@ -29,7 +29,7 @@ fn main() {
     let far = Load { delay: 5 * MILLISECOND / 2, ..near };
     let large = Load { payload: 1_024, ..far };
     let summed = Load { checksum: true, ..large };
-    let lossy = Load { drop_every: 100, ..far };
+    let lossy = Load { drop_every: 100, buffers: 1 << 18, ..far };
     // `cargo bench --bench worker -- "1 KiB"` runs those whose name contains the words.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();

@@ -1,5 +1,7 @@
 //! Steady traffic through a pair of gateways, from one LAN to the other.
 
+use std::rc::Rc;
+
 use dataplane::port::BURST;
 use dataplane::time::Nanos;
 
@@ -14,6 +16,8 @@ pub const SENDER: usize = 0;
 pub const RECEIVER: usize = 1;
 /// Time between bursts: 32 packets in 3.2 us are 10 million a second.
 const PACE: Nanos = 3_200;
+/// Where the PSN is in a frame: behind Ethernet, IPv4 and UDP, and nine bytes of the BTH.
+const PSN_AT: usize = 14 + 20 + 8 + 9;
 
 /// A pair under a load.
 pub struct Traffic {
@@ -36,6 +40,17 @@ impl Traffic {
         self.send_metered(packets, &mut |_, worker| worker.round())
     }
 
+    /// The next packet of the next stream. Its PSN is the stream's next, or it would be a repeat;
+    /// the ICRC, which no gateway here looks at, stays that of the first.
+    fn next_frame(&mut self) -> &[u8] {
+        let streams = self.frames.len();
+        let frame = &mut self.frames[self.sent % streams];
+        let [_, psn @ ..] = ((self.sent / streams) as u32).to_be_bytes();
+        frame[PSN_AT..][..3].copy_from_slice(&psn);
+        self.sent += 1;
+        frame
+    }
+
     /// As [`Traffic::send`], with a meter around every round: see [`Pair::step_metered`].
     ///
     /// # Panics
@@ -48,11 +63,9 @@ impl Traffic {
         let bursts = packets.div_ceil(BURST as u64);
         for _ in 0..bursts {
             for _ in 0..BURST {
-                let frame = &self.frames[self.sent % self.frames.len()];
-                let side = &self.pair.sides[SENDER];
-                let packet = side.pool.copy(frame).expect("the pool holds the round trip");
-                side.lan.inject(packet).expect("the ring holds a burst");
-                self.sent += 1;
+                let pool = Rc::clone(&self.pair.sides[SENDER].pool);
+                let packet = pool.copy(self.next_frame()).expect("the pool holds the round trip");
+                self.pair.sides[SENDER].lan.inject(packet).expect("the ring holds a burst");
             }
             self.pair.step_metered(PACE, meter);
         }
