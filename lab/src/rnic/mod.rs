@@ -13,11 +13,14 @@ use std::net::IpAddr;
 
 use dataplane::time::Time;
 use pipelines::wire::bth::Datagram;
+use pipelines::wire::cm::GSI_QP;
 use pipelines::wire::packet::{Class, Parsed};
 use pipelines::wire::{ethernet, udp};
 use thiserror::Error;
 
 mod answers;
+mod cm;
+mod connections;
 mod counters;
 mod frame;
 mod packet;
@@ -32,10 +35,12 @@ mod timer;
 mod turns;
 mod work;
 
+pub use connections::ConnectionEvent;
 pub use counters::Counters;
 pub use settings::{Behaviour, Pmtu, QpSettings, Receives, Remote, RnicSettings, Timer};
 pub use work::{Completion, QpNumber, Status, Verb, WorkRequest};
 
+use connections::Connections;
 use qp::Qp;
 use requester::Context;
 use timer::Agenda;
@@ -69,6 +74,7 @@ pub struct Rnic {
     answering: Turns,
     requesting: Turns,
     agenda: Agenda,
+    connections: Connections,
     completions: VecDeque<Completion>,
     counters: Counters,
 }
@@ -86,6 +92,7 @@ impl Rnic {
             answering: Turns::default(),
             requesting: Turns::default(),
             agenda: Agenda::default(),
+            connections: Connections::default(),
             completions: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -173,10 +180,11 @@ impl Rnic {
     /// When there is something to do: now, if a frame may leave.
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
-        match self.answering.is_empty() && self.requesting.is_empty() {
-            true => self.agenda.next(),
-            false => Some(self.now),
+        let silent = self.answering.is_empty() && self.requesting.is_empty();
+        if !silent || !self.connections.is_silent() {
+            return Some(self.now);
         }
+        self.agenda.next().into_iter().chain(self.connections.next()).min()
     }
 
     /// Takes a frame from the line.
@@ -211,11 +219,13 @@ impl Rnic {
     }
 
     /// Puts the next frame that may leave in the place of `frame`; whether there is one. Answers
-    /// go first, then requests; queue pairs take turns, one packet each.
+    /// go first (of connection management before all), then requests; queue pairs take turns, one
+    /// packet each.
     pub fn transmit(&mut self, now: Time, frame: &mut Vec<u8>) -> bool {
         self.now = now;
         self.wake();
-        let sent = self.transmit_answer(frame) || self.transmit_request(frame);
+        let sent =
+            self.transmit_mad(frame) || self.transmit_answer(frame) || self.transmit_request(frame);
         self.counters.sent_packets += u64::from(sent);
         sent
     }
@@ -256,12 +266,23 @@ impl Rnic {
 
     /// Gives a packet to its queue pair; whether there is one that wants it.
     fn deliver(&mut self, source: IpAddr, qpn: QpNumber, datagram: &Datagram<'_>) -> bool {
+        if qpn == GSI_QP {
+            return self.take_mad(source, datagram);
+        }
         let Self { qps, now, counters, completions, .. } = self;
         let Some(qp) = find(qps, qpn) else { return false };
         let context = &mut Context { now: *now, counters, completions };
         let known = qp.receive(source, datagram, context);
         self.settle(qpn);
         known
+    }
+
+    /// Ends a queue pair together with its connection.
+    fn close(&mut self, qpn: QpNumber) {
+        let Self { qps, now, counters, completions, .. } = self;
+        if let Some(qp) = find(qps, qpn) {
+            qp.close(&mut Context { now: *now, counters, completions });
+        }
     }
 
     /// Lets timers fire.

@@ -15,7 +15,7 @@ use super::work::{QpNumber, Status};
 use crate::random::Random;
 
 /// The default partition, as a full member.
-const P_KEY: u16 = 0xffff;
+pub(super) const P_KEY: u16 = 0xffff;
 
 /// A queue pair.
 #[derive(Debug)]
@@ -66,6 +66,19 @@ impl Qp {
         self.responder.receives = secret(there, here, 0);
         self.responder.serves = secret(there, here, 1);
         self.connection = Some(Connection { route, remote_qpn: remote.qpn, identification: 0 });
+    }
+
+    /// Has its first request begin with this PSN; nothing was sent yet.
+    pub(super) fn start_at(&mut self, first_psn: u32) {
+        self.first_psn = first_psn;
+        self.requester.start_at(psn::first(first_psn));
+    }
+
+    /// Ends it, which is no failure.
+    pub(super) fn close(&mut self, context: &mut Context<'_>) {
+        self.failed = true;
+        self.requester.fail(Status::Flushed, context);
+        self.responder.failed = true;
     }
 
     /// Takes a packet for it from `source`; whether it is from where it has to be.

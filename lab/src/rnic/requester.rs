@@ -112,6 +112,16 @@ impl Requester {
         self.queue.push_back(entry);
     }
 
+    /// Moves all PSNs so that the first is this one; nothing was sent yet.
+    pub(super) fn start_at(&mut self, first: Psn) {
+        let before = self.una;
+        for entry in &mut self.queue {
+            (entry.first, entry.end) = (first + entry.first - before, first + entry.end - before);
+        }
+        self.tail = first + self.tail - before;
+        (self.una, self.next, self.max) = (first, first, first);
+    }
+
     /// Whether there is a packet that may leave.
     #[inline]
     pub(super) fn can_send(&self, now: Time) -> bool {

@@ -1,4 +1,5 @@
 mod any;
+mod cm;
 mod errors;
 mod loss;
 mod perfect;
