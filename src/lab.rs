@@ -9,7 +9,8 @@ use std::time::Instant;
 use config::prefix::Prefix;
 use config::units::Bytes;
 use lab::report::Report;
-use lab::{Bounds, LabError, PathScenario, Scenario, SiteError, TapsError};
+use lab::rnic::Pmtu;
+use lab::{Bounds, LabError, PathScenario, Scenario, SiteError, Source, TapsError, Traffic};
 
 use crate::cli::Exit;
 use crate::report::{self, Progress};
@@ -18,17 +19,31 @@ use crate::report::{self, Progress};
 ///
 /// Two sites play a capture through the same gateway code that runs live: each host sends its
 /// frames in the capture's order and with its gaps, never before those it had received earlier in
-/// the capture have been delivered to it. Needs no privileges and no NIC. The same flags, input and
-/// seed give the same report, to the byte.
+/// the capture have been delivered to it. Or each site has an RNIC, modelled after real ones, and
+/// they carry messages as fast as they may. Needs no privileges and no NIC. The same flags, input
+/// and seed give the same report, to the byte.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Capture that the two sites play (classic pcap or pcapng).
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "traffic")]
+    input: Option<PathBuf>,
+    /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
+    /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
+    /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
+    /// many).
+    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with = "input")]
+    traffic: Option<Traffic>,
+    /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).
+    #[arg(long, value_name = "BYTES", value_parser = pmtu, conflicts_with = "input")]
+    pmtu: Option<Pmtu>,
+    /// Bytes that the RNIC of a site may have under way, over all its queue pairs. Without it, four
+    /// times what the paths carry in a round trip.
+    #[arg(long, value_name = "BYTES", conflicts_with = "input")]
+    window: Option<Bytes>,
     /// Source addresses at site A, as 10.0.1.0/24; may be repeated. Without it, the source of the
     /// capture's first IP packet is at site A, and all others at B.
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", conflicts_with = "traffic")]
     site_a: Vec<Prefix>,
     /// A path across the wide area; may be repeated. KEYs: rate, delay (one way), loss, burst (mean
     /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
@@ -70,9 +85,11 @@ Examples:
   compute-gateway lab --input lan.pcap --path p1,delay=5ms,loss=0.01,burst=8 \\
       --path p2,delay=9ms,down=1s..1.2s --seed 1..20 --json
   compute-gateway lab --input lan.pcap --path p1,delay=20ms --out captures/
+  compute-gateway lab --traffic verb=write,qps=16,size=1MiB,messages=64 \\
+      --path p1,rate=100G,delay=2.5ms,loss=1e-4 --compare
 
-Exit status: 0 done; 1 a gateway lost a buffer, or a file could not be written; 2 usage, or the
-capture could not be read. Losses are no failure here: they are what the report is about.";
+Exit status: 0 done; 1 a gateway lost a buffer, traffic did not end, or a file could not be written;
+2 usage, or the capture could not be read. Losses are no failure here: they are what the report is about.";
 
 /// Seeds, the last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +123,11 @@ fn mode(text: &str) -> Result<String, String> {
         "transparent" => Err("not available in this version: use tunnel".into()),
         _ => Err("there is only tunnel in this version".into()),
     }
+}
+
+fn pmtu(text: &str) -> Result<Pmtu, String> {
+    let known = Pmtu::ALL.into_iter().find(|pmtu| pmtu.bytes().to_string() == text);
+    known.ok_or_else(|| "has to be 256, 512, 1024, 2048 or 4096".into())
 }
 
 /// Runs the command.
@@ -179,22 +201,29 @@ fn exit_of(error: &LabError) -> Exit {
 }
 
 fn scenario(args: &Args) -> Scenario {
-    let defaults = Bounds::default();
-    let site_a = args.site_a.iter().map(|prefix| pipelines::gateway::Prefix {
-        address: prefix.address(),
-        length: prefix.length(),
-    });
-    Scenario {
-        site_a: site_a.collect(),
-        gateways: !args.no_gateways,
-        bounds: Bounds {
-            replay_bytes: args.replay_bytes.map_or(defaults.replay_bytes, |Bytes(bytes)| bytes),
-            hold_bytes: args.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
-            mtu: args.mtu.unwrap_or(defaults.mtu),
-        },
-        out: args.out.clone(),
-        ..Scenario::new(args.input.clone(), args.paths.clone(), args.seed.first)
+    let (paths, seed) = (args.paths.clone(), args.seed.first);
+    let mut scenario = match &args.traffic {
+        Some(traffic) => {
+            let pmtu = args.pmtu.unwrap_or(traffic.pmtu);
+            let window = args.window.map(|Bytes(bytes)| bytes);
+            Scenario::traffic(Traffic { pmtu, window, ..traffic.clone() }, paths, seed)
+        }
+        None => Scenario::new(args.input.clone().unwrap_or_default(), paths, seed),
+    };
+    if let Source::Capture(capture) = &mut scenario.source {
+        let site_a = args.site_a.iter().map(|prefix| pipelines::gateway::Prefix {
+            address: prefix.address(),
+            length: prefix.length(),
+        });
+        capture.site_a = site_a.collect();
     }
+    let defaults = scenario.bounds;
+    scenario.bounds = Bounds {
+        replay_bytes: args.replay_bytes.map_or(defaults.replay_bytes, |Bytes(bytes)| bytes),
+        hold_bytes: args.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
+        mtu: args.mtu.unwrap_or(defaults.mtu),
+    };
+    Scenario { gateways: !args.no_gateways, out: args.out.clone(), ..scenario }
 }
 
 #[cfg(test)]
@@ -209,6 +238,12 @@ mod tests {
             assert!(wrong.parse::<Seeds>().is_err_and(|error| error.contains("as 1..20")));
         }
         assert!("5..2".parse::<Seeds>().is_err_and(|error| error.contains("write 2..5")));
+    }
+
+    #[test]
+    fn payload_sizes_are_those_of_the_specification() {
+        assert_eq!(pmtu("4096"), Ok(Pmtu::B4096));
+        assert!(pmtu("1500").is_err_and(|error| error.contains("1024")));
     }
 
     #[test]

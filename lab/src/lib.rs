@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod events;
+mod hosts;
 pub mod ledger;
 pub mod link;
 mod network;
@@ -15,10 +16,12 @@ mod scenario;
 mod site;
 pub mod stream;
 mod taps;
+pub mod traffic;
 
 pub use path::PathError;
 pub use report::Report;
 pub use run::{LabError, run};
-pub use scenario::{Bounds, PathScenario, Scenario};
+pub use scenario::{Bounds, Capture, PathScenario, Scenario, Source};
 pub use site::SiteError;
 pub use taps::TapsError;
+pub use traffic::Traffic;

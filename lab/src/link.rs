@@ -116,7 +116,7 @@ impl Link {
 
     /// Sends `frame`, which may get altered, at `now`; never earlier than the one before.
     pub fn send(&mut self, now: Time, frame: &mut [u8]) -> Arrivals {
-        let line_bytes = frame.len() as u64 + LINE_OVERHEAD;
+        let line_bytes = line_bytes(frame.len());
         self.counters.sent_packets += 1;
         self.counters.sent_bytes += frame.len() as u64;
         self.counters.line_bytes += line_bytes;
@@ -162,11 +162,7 @@ impl Link {
     }
 
     fn serialisation(&self, line_bytes: u64) -> Nanos {
-        let nanos = |rate| u128::from(line_bytes * 8) * u128::from(SECOND) / u128::from(rate);
-        match self.does.rate {
-            Some(rate @ 1..) => u64::try_from(nanos(rate)).unwrap_or(u64::MAX),
-            _ => 0,
-        }
+        self.does.rate.map_or(0, |rate| line_time(line_bytes, rate))
     }
 
     /// Whether the channel loses this frame; moves it on to the next.
@@ -186,6 +182,19 @@ impl Link {
     fn is_down(&self, at: Time) -> bool {
         at >= self.start && self.does.down.iter().any(|span| span.contains(&at.since(self.start)))
     }
+}
+
+/// Bytes that a frame takes on the line.
+#[inline]
+pub(crate) fn line_bytes(frame: usize) -> u64 {
+    frame as u64 + LINE_OVERHEAD
+}
+
+/// How long so many bytes take on a line of `rate` bits a second; of rate 0 there is none.
+#[inline]
+pub(crate) fn line_time(line_bytes: u64, rate: u64) -> Nanos {
+    let bits = u128::from(line_bytes * 8) * u128::from(SECOND);
+    bits.checked_div(u128::from(rate)).map_or(0, |time| u64::try_from(time).unwrap_or(u64::MAX))
 }
 
 /// Alters a byte behind the Ethernet header and its VLAN tags; whether there is one.

@@ -3,13 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use dataplane::time::{MICROSECOND, Nanos};
+use dataplane::time::Nanos;
 use pipelines::gateway::Gateway;
 use serde::Serialize;
 
-use crate::ledger::Account;
 use crate::link::{Impairments, LinkCounters};
-use crate::scenario::{Bounds, Scenario};
+use crate::scenario::{Bounds, Scenario, Source};
+
+mod endpoints;
+mod traffic;
+
+pub use endpoints::{Completion, Endpoints, MessageReport};
+pub use traffic::TrafficReport;
 
 /// The report of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,8 +36,12 @@ pub struct Report {
 /// The scenario, in the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScenarioReport {
-    /// The capture that was played.
-    pub input: String,
+    /// The capture that was played, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// What RNICs did, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficReport>,
     /// How packets are numbered; nothing without gateways.
     pub mode: Option<&'static str>,
     /// Paths between the sites.
@@ -63,48 +72,6 @@ pub struct PathReport {
     pub corrupt: f64,
     /// Outages, in nanoseconds from the start of the play.
     pub down_ns: Vec<[Nanos; 2]>,
-}
-
-/// What the hosts sent and received. Sums over all streams of both directions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Endpoints {
-    /// Frames sent.
-    pub packets_sent: u64,
-    /// Frames delivered, each once.
-    pub packets_delivered: u64,
-    /// Bytes of the frames delivered.
-    pub payload_bytes: u64,
-    /// Those, in a second of the play.
-    pub goodput_gbps: f64,
-    /// What all paths carried in a second of the play, headers and repairs included.
-    pub line_gbps: f64,
-    /// Frames never delivered.
-    pub missing: u64,
-    /// Frames received that nobody sent.
-    pub altered: u64,
-    /// Frames that were not the next of their stream: ahead of missing ones, or late.
-    pub out_of_sequence: u64,
-    /// Frames received more often than they were sent.
-    pub duplicates: u64,
-    /// Frames of the capture that end at the first port by their nature, and were not played.
-    pub absorbed: u64,
-    /// How often the play went on without frames that did not come.
-    pub stalls: u64,
-    /// Time from the start of the play to the last delivery.
-    pub completion_us: Completion,
-}
-
-/// Quantiles of completion times in microseconds; of a capture, the play is the only sample.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Completion {
-    /// Median.
-    pub p50: f64,
-    /// 99 of 100 are below.
-    pub p99: f64,
-    /// 999 of 1000 are below.
-    pub p999: f64,
-    /// The longest.
-    pub max: f64,
 }
 
 /// What the wide area did, from the start of the play, in both directions.
@@ -182,7 +149,11 @@ impl ScenarioReport {
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         Self {
-            input: scenario.input.display().to_string(),
+            input: scenario.input().map(|input| input.display().to_string()),
+            traffic: match &scenario.source {
+                Source::Capture(_) => None,
+                Source::Traffic(traffic) => Some(TrafficReport::new(traffic, &scenario.paths)),
+            },
             mode: scenario.gateways.then_some("tunnel"),
             paths: scenario
                 .paths
@@ -207,29 +178,6 @@ impl PathReport {
             duplicate,
             corrupt,
             down_ns: down.iter().map(|span| [span.start, span.end]).collect(),
-        }
-    }
-}
-
-impl Endpoints {
-    /// From both directions' accounts, the time of the last delivery and the bytes that took the
-    /// lines of the wide area.
-    #[must_use]
-    pub fn new(account: Account, completion: Nanos, line_bytes: u64) -> Self {
-        let us = completion as f64 / MICROSECOND as f64;
-        Self {
-            packets_sent: account.sent,
-            packets_delivered: account.delivered,
-            payload_bytes: account.delivered_bytes,
-            goodput_gbps: gbps(account.delivered_bytes, completion),
-            line_gbps: gbps(line_bytes, completion),
-            missing: account.missing,
-            altered: account.altered,
-            out_of_sequence: account.out_of_sequence + account.late,
-            duplicates: account.duplicates,
-            absorbed: 0,
-            stalls: 0,
-            completion_us: Completion { p50: us, p99: us, p999: us, max: us },
         }
     }
 }
@@ -289,19 +237,4 @@ impl GatewayReport {
 /// Bytes in a span of time, in gigabits a second: as many as bits in a nanosecond.
 fn gbps(bytes: u64, span: Nanos) -> f64 {
     if span == 0 { 0.0 } else { bytes as f64 * 8.0 / span as f64 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_and_quantiles_are_those_of_the_play() {
-        let account =
-            Account { sent: 3, delivered: 2, delivered_bytes: 2_500, ..Account::default() };
-        let endpoints = Endpoints::new(Account { late: 1, ..account }, 2_000, 5_000);
-        assert_eq!((endpoints.goodput_gbps, endpoints.line_gbps), (10.0, 20.0));
-        assert_eq!((endpoints.out_of_sequence, endpoints.completion_us.max), (1, 2.0));
-        assert_eq!(Endpoints::new(account, 0, 0).goodput_gbps, 0.0);
-    }
 }

@@ -1,18 +1,20 @@
 //! One run: two hosts, two gateways or none, and the time between events skipped.
 
-use dataplane::capture::{CaptureError, Reader};
-use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
+use dataplane::capture::CaptureError;
+use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
-use crate::ledger::{Account, Ledger};
+use crate::hosts::{self, Hosts};
 use crate::network::{Network, Place};
-use crate::play::{Next, Play};
-use crate::report::{Endpoints, GatewayReport, Gateways, Report, ScenarioReport, Wan};
-use crate::scenario::Scenario;
+use crate::report::{GatewayReport, Gateways, Report, ScenarioReport, Wan};
+use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
 use crate::taps::{Taps, TapsError};
 
 /// Virtual time in which the gateways must have found each other.
 const ESTABLISH: Nanos = 60 * SECOND;
+/// Virtual time in which the hosts must be done once traffic has started; a capture takes as long
+/// as it takes.
+const TRAFFIC: Nanos = 600 * SECOND;
 /// Frames that a gateway is given at most before it works.
 const BATCH: usize = 1_024;
 /// The only path of the bare network.
@@ -44,9 +46,31 @@ pub enum LabError {
         /// When.
         at: Time,
     },
+    /// The hosts are not done although nothing more happens, or time is up.
+    #[error(
+        "{done} of {all} {what} are done after {} s of virtual time, and the run does not end: do \
+         the paths let enough through, and do timers fire (timer=0 is never)?",
+        after / SECOND
+    )]
+    Unfinished {
+        /// Messages or frames.
+        what: &'static str,
+        /// Those that are done.
+        done: u64,
+        /// All of them.
+        all: u64,
+        /// Since the start.
+        after: Nanos,
+    },
     /// The captures of the links cannot be had.
     #[error(transparent)]
     Output(#[from] TapsError),
+}
+
+impl LabError {
+    pub(crate) fn unfinished(what: &'static str, done: u64, all: u64, after: Nanos) -> Self {
+        Self::Unfinished { what, done, all, after }
+    }
 }
 
 /// Runs a scenario. The report is the same each time.
@@ -71,21 +95,17 @@ struct Run<'a> {
     sites: Vec<Site>,
     /// Frames each gateway was given since it last worked.
     given: [usize; 2],
-    play: Play,
-    /// What each site sent.
-    ledgers: [Ledger; 2],
-    patience: Nanos,
+    hosts: Box<dyn Hosts>,
     now: Time,
+    /// When the hosts started.
     start: Option<Time>,
-    last_delivery: Time,
-    /// How often frames were written off.
-    stalls: u64,
 }
 
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Result<Self, LabError> {
-        let reader = Reader::open(&scenario.input)?;
-        let taps = scenario.out.as_deref().map(|out| Taps::create(out, &scenario.input));
+        let hosts = hosts::of(scenario)?;
+        let input = scenario.input();
+        let taps = scenario.out.as_deref().map(|out| Taps::create(out, input));
         let sides = if scenario.gateways { 0..2 } else { 0..0 };
         let sites = sides.map(|side| Site::new(scenario, side)).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -93,13 +113,9 @@ impl<'a> Run<'a> {
             network: Network::new(scenario, taps.transpose()?),
             sites,
             given: [0; 2],
-            play: Play::new(reader, scenario.site_a.clone()),
-            ledgers: Default::default(),
-            patience: patience(scenario),
+            hosts,
             now: Time::ZERO,
             start: None,
-            last_delivery: Time::ZERO,
-            stalls: 0,
         })
     }
 
@@ -113,15 +129,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Plays the capture until every frame is delivered or written off.
+    /// Lets the hosts do what they are for, until they are done.
     fn play(&mut self) -> Result<(), LabError> {
-        self.read_ahead()?;
-        self.start = Some(self.now);
-        self.last_delivery = self.now;
-        self.play.start(self.now);
-        self.network.start(self.now, self.play.origin());
-        while !self.is_settled() {
-            self.step(Time::NEVER)?;
+        let origin = self.hosts.start(self.now, &mut self.network)?;
+        let start = *self.start.insert(self.now);
+        self.network.start(start, origin);
+        let end = match self.scenario.source {
+            Source::Capture(_) => Time::NEVER,
+            Source::Traffic(_) => start.after(TRAFFIC),
+        };
+        while !self.hosts.is_over() {
+            let before = self.now;
+            if !self.step(end)? {
+                let until = if self.now == Time::NEVER { before } else { self.now };
+                return Err(self.hosts.unfinished(until.since(start)));
+            }
         }
         Ok(())
     }
@@ -132,7 +154,7 @@ impl<'a> Run<'a> {
         let longest = paths.map(|does| does.delay + 2 * does.reorder_span()).max().unwrap_or(0);
         let end = self.now.after(2 * longest + MILLISECOND);
         while self.step(end)? {}
-        let end = self.now.after(self.patience);
+        let end = self.now.after(site::patience(self.scenario));
         let rests = |site: &Site| site.gateway().outstanding() == (0, 0);
         while !self.sites.iter().all(rests) && self.step(end)? {}
         Ok(())
@@ -140,34 +162,22 @@ impl<'a> Run<'a> {
 
     fn finish(mut self) -> Result<Report, LabError> {
         let start = self.start.unwrap_or(self.now);
-        let account =
-            self.ledgers.iter().map(Ledger::account).fold(Account::default(), Account::plus);
         let counters = self.network.counters();
         let line_bytes = counters.iter().flatten().map(|link| link.line_bytes).sum();
-        let completion = self.last_delivery.since(start);
         let mut gateways = self.sites.iter_mut().map(|site| {
             let leaked = site.close(self.now);
             GatewayReport::new(site.gateway(), site.missed(), leaked)
         });
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });
         self.network.finish()?;
-        let endpoints = Endpoints {
-            absorbed: self.play.absorbed(),
-            stalls: self.stalls,
-            ..Endpoints::new(account, completion, line_bytes)
-        };
         Ok(Report {
             seed: self.scenario.seed,
             virtual_seconds: self.now.since(start) as f64 / SECOND as f64,
             scenario: ScenarioReport::new(self.scenario),
-            endpoints,
-            wan: Wan::new(self.scenario, &counters, completion),
+            endpoints: self.hosts.report(line_bytes),
+            wan: Wan::new(self.scenario, &counters, self.hosts.span()),
             gateways,
         })
-    }
-
-    fn is_settled(&self) -> bool {
-        self.play.is_over() && self.ledgers.iter().all(|ledger| ledger.settled() == ledger.sent())
     }
 
     /// Moves on to the next event and does what is due then; `false`, with the time at `end`, when
@@ -186,31 +196,21 @@ impl<'a> Run<'a> {
             self.work(side)?;
         }
         if self.start.is_some() {
-            self.write_off();
-            self.send()?;
+            self.hosts.act(self.now, &mut self.network)?;
         }
         Ok(true)
     }
 
     fn next_event(&self) -> Option<Time> {
         let sites = self.sites.iter().filter_map(Site::next_event);
-        let hosts = [0, 1].into_iter().filter(|_| self.start.is_some()).flat_map(|side: usize| {
-            let sends = match self.play.next(side, self.ledgers[1 - side].settled()) {
-                Next::At(at) => Some(at),
-                Next::Waits | Next::Done => None,
-            };
-            let writes_off = self.ledgers[side].waiting_since().map(|at| at.after(self.patience));
-            sends.into_iter().chain(writes_off)
-        });
+        let hosts = self.start.and_then(|_| self.hosts.next_event(self.now, &self.network));
         self.network.next_arrival().into_iter().chain(sites).chain(hosts).min()
     }
 
     fn arrive(&mut self, place: Place, frame: Vec<u8>) -> Result<(), LabError> {
         match place {
             Place::Host(side) => {
-                if self.ledgers[1 - side].receive(&frame) {
-                    self.last_delivery = self.now;
-                }
+                self.hosts.receive(self.now, side, &frame);
                 self.network.recycle(frame);
             }
             Place::Gateway { side, port } => match self.sites.get_mut(side) {
@@ -244,45 +244,4 @@ impl<'a> Run<'a> {
             false => Err(LabError::Restless { site: ["a", "b"][side], at: now }),
         }
     }
-
-    /// Goes on without frames that have not come for too long.
-    fn write_off(&mut self) {
-        for ledger in &mut self.ledgers {
-            let before = ledger.settled();
-            ledger.write_off(self.now, self.patience);
-            self.stalls += u64::from(ledger.settled() > before);
-        }
-    }
-
-    /// Lets the hosts send what is due.
-    fn send(&mut self) -> Result<(), LabError> {
-        let mut sent = true;
-        while std::mem::take(&mut sent) {
-            for side in [0, 1] {
-                let settled = self.ledgers[1 - side].settled();
-                while let Some(cue) = self.play.take(side, self.now, settled) {
-                    sent = true;
-                    let leaves = self.now.after(self.network.backlog(self.now, side));
-                    self.ledgers[side].send(leaves, cue.stream, &cue.frame);
-                    self.network.send_from_host(self.now, side, cue.frame);
-                }
-            }
-            self.read_ahead()?;
-        }
-        Ok(())
-    }
-
-    fn read_ahead(&mut self) -> Result<(), LabError> {
-        let network = &mut self.network;
-        Ok(self.play.read_ahead(|| network.buffer())?)
-    }
-}
-
-/// How long the play waits at most for a frame: as long as it may yet come.
-fn patience(scenario: &Scenario) -> Nanos {
-    if scenario.gateways {
-        return site::patience(scenario);
-    }
-    let does = scenario.paths.first().map(|path| &path.does);
-    does.map_or(0, |does| 2 * does.delay + 2 * does.reorder_span()) + 10 * MICROSECOND
 }

@@ -1,11 +1,12 @@
-//! What is run: a capture, the paths between two sites, and a seed.
+//! What is run: a capture or RNICs under load, the paths between two sites, and a seed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pipelines::gateway::Prefix;
 use serde::Serialize;
 
 use crate::link::Impairments;
+use crate::traffic::{Plan, Traffic};
 
 /// A path across the wide area; both directions are impaired alike and independently.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,13 +34,29 @@ impl Default for Bounds {
     }
 }
 
-/// A run of the lab.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scenario {
-    /// The capture that the two sites play.
+/// A capture that the two sites play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// The file.
     pub input: PathBuf,
     /// Sources at site A; without any, the source of the first IP packet.
     pub site_a: Vec<Prefix>,
+}
+
+/// Where the hosts' frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Both sites play a capture.
+    Capture(Capture),
+    /// An RNIC at each site carries messages.
+    Traffic(Traffic),
+}
+
+/// A run of the lab.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Where the hosts' frames come from.
+    pub source: Source,
     /// Paths between the sites, at least one.
     pub paths: Vec<PathScenario>,
     /// Whether gateways stand between; without them the first path joins the sites.
@@ -56,7 +73,24 @@ impl Scenario {
     /// A capture over these paths, with gateways of default bounds.
     #[must_use]
     pub fn new(input: PathBuf, paths: Vec<PathScenario>, seed: u64) -> Self {
-        let bounds = Bounds::default();
-        Self { input, site_a: Vec::new(), paths, gateways: true, bounds, seed, out: None }
+        let source = Source::Capture(Capture { input, site_a: Vec::new() });
+        Self { source, paths, gateways: true, bounds: Bounds::default(), seed, out: None }
+    }
+
+    /// RNICs under load over these paths, with gateways that have room for what may be under way.
+    #[must_use]
+    pub fn traffic(traffic: Traffic, paths: Vec<PathScenario>, seed: u64) -> Self {
+        let bounds = Plan::new(&traffic, &paths).bounds();
+        let source = Source::Traffic(traffic);
+        Self { source, paths, gateways: true, bounds, seed, out: None }
+    }
+
+    /// The capture that is played, if one is.
+    #[must_use]
+    pub fn input(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Capture(capture) => Some(&capture.input),
+            Source::Traffic(_) => None,
+        }
     }
 }

@@ -141,8 +141,29 @@ pub(crate) fn patience(scenario: &Scenario) -> Nanos {
 
 fn recovery(scenario: &Scenario) -> RecoverySettings {
     let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
-    // Captures hold repeats of their own, which a play waits for.
-    RecoverySettings { replay_bytes, hold_bytes, shield: false, ..RecoverySettings::default() }
+    let settings = RecoverySettings { replay_bytes, hold_bytes, ..RecoverySettings::default() };
+    let Some(plan) = plan(scenario) else {
+        // Captures hold repeats of their own, which a play waits for.
+        return RecoverySettings { shield: false, ..settings };
+    };
+    // All that the memory holds may be of one channel.
+    let packets = |bytes| {
+        let packets = plan.packets_in(bytes).next_power_of_two();
+        packets.clamp(MIN_PACKETS, MAX_PACKETS) as u32
+    };
+    RecoverySettings {
+        replay_packets: packets(replay_bytes),
+        hold_packets: packets(hold_bytes),
+        ..settings
+    }
+}
+
+/// What follows from the traffic, if there is any.
+fn plan(scenario: &Scenario) -> Option<Plan> {
+    match &scenario.source {
+        Source::Capture(_) => None,
+        Source::Traffic(traffic) => Some(Plan::new(traffic, &scenario.paths)),
+    }
 }
 
 fn settings(scenario: &Scenario, side: usize) -> Settings {

@@ -59,10 +59,10 @@ pub(crate) struct Taps {
 impl Taps {
     /// Begins captures in `folder`, which is made if it is not there. Existing ones are
     /// overwritten, but not the input.
-    pub(crate) fn create(folder: &Path, input: &Path) -> Result<Self, TapsError> {
+    pub(crate) fn create(folder: &Path, input: Option<&Path>) -> Result<Self, TapsError> {
         let fail = |file: PathBuf, cause: WriteError| TapsError::Write { file, cause };
         fs::create_dir_all(folder).map_err(|error| fail(folder.to_owned(), error.into()))?;
-        let input = input.canonicalize().ok();
+        let input = input.and_then(|input| input.canonicalize().ok());
         for file in NAMES.map(|name| folder.join(name)) {
             if input.is_some() && file.canonicalize().ok() == input {
                 return Err(TapsError::Input(file));

@@ -46,7 +46,8 @@ fn run(scenario: &Scenario) -> Report {
 
 /// The command that repeats a run, for whoever sees it fail.
 fn command(scenario: &Scenario) -> String {
-    let Scenario { input, paths, bounds, seed, .. } = scenario;
+    let Scenario { paths, bounds, seed, .. } = scenario;
+    let input = scenario.input().expect("a capture");
     let mut command = format!("compute-gateway lab --input {} --seed {seed}", input.display());
     for PathScenario { name, does } in paths {
         let Impairments { delay, loss, reorder, duplicate, corrupt, .. } = does;
@@ -211,8 +212,9 @@ fn the_input_is_not_overwritten() {
     fs::copy(capture("rping"), &input).expect("copied");
     let size = |path: &Path| fs::metadata(path).expect("there").len();
     let before = size(&input);
-    let mut scenario = scenario("rping", &["p1"], 1);
-    (scenario.input, scenario.out) = (input.clone(), Some(folder.path().to_owned()));
+    let paths = vec!["p1".parse().expect("a path")];
+    let mut scenario = Scenario::new(input.clone(), paths, 1);
+    scenario.out = Some(folder.path().to_owned());
     let error = lab::run(&scenario).expect_err("refused").to_string();
     assert!(error.contains("would be overwritten"), "{error}");
     assert_eq!(size(&input), before);

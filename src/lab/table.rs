@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use lab::report::{GatewayReport, Report};
+use config::units::Bytes;
+use lab::report::{GatewayReport, MessageReport, Report};
 
 use super::Run;
 use crate::report::{self, Align, Table};
@@ -10,7 +11,26 @@ use crate::report::{self, Align, Table};
 /// A line of a table about one run: its name, and its value.
 type Line = (&'static str, fn(&Report) -> String);
 
-/// What is shown of a run: what it means to the two sites first.
+/// What is shown of messages, before what is shown of every run.
+const MESSAGE_LINES: [Line; 11] = [
+    ("Messages posted", |report| of_messages(report, |messages| messages.messages_posted)),
+    ("Messages completed", |report| of_messages(report, |messages| messages.messages_completed)),
+    ("Operations a second", |report| {
+        of_messages(report, |messages| messages.operations_per_second.round() as u64)
+    }),
+    ("Median of a message", |report| seconds(report.endpoints.completion_us.p50 / 1e6)),
+    ("  99 of 100 within", |report| seconds(report.endpoints.completion_us.p99 / 1e6)),
+    ("  all within", |report| seconds(report.endpoints.completion_us.max / 1e6)),
+    ("Requests sent again by RNICs", |report| {
+        of_messages(report, |messages| messages.retransmitted_packets)
+    }),
+    ("  NAKs", |report| of_messages(report, |messages| messages.naks)),
+    ("  refusals (RNR)", |report| of_messages(report, |messages| messages.rnr_naks)),
+    ("  timeouts", |report| of_messages(report, |messages| messages.timeouts)),
+    ("Queue pairs failed", |report| of_messages(report, |messages| messages.qp_errors)),
+];
+
+/// What is shown of every run: what it means to the two sites first.
 const LINES: [Line; 13] = [
     ("Frames sent by the hosts", |report| report.endpoints.packets_sent.to_string()),
     ("Frames delivered", |report| report.endpoints.packets_delivered.to_string()),
@@ -23,7 +43,7 @@ const LINES: [Line; 13] = [
     ("  altered there", |report| report.wan.altered.to_string()),
     ("  sent again by a gateway", |report| of_gateways(report, |gateway| gateway.resent_packets)),
     ("Given up by a gateway", |report| of_gateways(report, |gateway| gateway.gave_up)),
-    ("Time of the play", |report| seconds(report.endpoints.completion_us.max / 1e6)),
+    ("Time of the play", |report| seconds(span(report))),
     ("Goodput", |report| format!("{:.3} Gbit/s", report.endpoints.goodput_gbps)),
 ];
 
@@ -33,6 +53,24 @@ fn of_gateways(report: &Report, figure: fn(&GatewayReport) -> u64) -> String {
     sum.map_or_else(|| "-".to_owned(), |sum| sum.to_string())
 }
 
+/// A figure of messages, or a dash where there are none.
+fn of_messages(report: &Report, figure: fn(&MessageReport) -> u64) -> String {
+    let figure = report.endpoints.messages.as_ref().map(figure);
+    figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
+}
+
+/// The lines of a run like this.
+fn lines(report: &Report) -> impl Iterator<Item = Line> {
+    let messages = report.endpoints.messages.is_some();
+    MESSAGE_LINES.into_iter().filter(move |_| messages).chain(LINES)
+}
+
+/// From the start to the last delivery or completion, in seconds.
+fn span(report: &Report) -> f64 {
+    let ends = &report.endpoints;
+    ends.messages.map_or(ends.completion_us.max, |messages| messages.span_us) / 1e6
+}
+
 fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { format!("{seconds:.3} s") }
 }
@@ -40,7 +78,7 @@ fn seconds(seconds: f64) -> String {
 /// One run; side by side with the bare one, if there is one.
 pub(super) fn write_run(output: &mut dyn Write, run: &Run) -> io::Result<()> {
     let Run { report, bare, wall_seconds } = run;
-    writeln!(output, "{} over {}, seed {}", report.scenario.input, paths(report), report.seed)?;
+    writeln!(output, "{} over {}, seed {}", source(report), paths(report), report.seed)?;
     writeln!(output)?;
     match bare {
         Some(bare) => write_both(output, report, bare)?,
@@ -56,7 +94,7 @@ pub(super) fn write_run(output: &mut dyn Write, run: &Run) -> io::Result<()> {
 fn write_alone(output: &mut dyn Write, report: &Report) -> io::Result<()> {
     let heading = if report.gateways.is_some() { "WITH GATEWAYS" } else { "WITHOUT GATEWAYS" };
     let mut table = Table::new([("", Align::Left), (heading, Align::Right)]);
-    for (name, value) in LINES {
+    for (name, value) in lines(report) {
         table.row([name.to_owned(), value(report)]);
     }
     table.write(output, 0)?;
@@ -75,11 +113,12 @@ fn write_both(output: &mut dyn Write, report: &Report, bare: &Report) -> io::Res
         ("WITHOUT GATEWAYS", Align::Right),
         ("WITH GATEWAYS", Align::Right),
     ]);
-    for (name, value) in LINES {
+    for (name, value) in lines(report) {
         table.row([name.to_owned(), value(bare), value(report)]);
     }
     table.write(output, 0)?;
-    if bare.endpoints.missing > 0 && report.endpoints.missing == 0 {
+    let play = report.endpoints.messages.is_none();
+    if play && bare.endpoints.missing > 0 && report.endpoints.missing == 0 {
         writeln!(output)?;
         writeln!(
             output,
@@ -112,38 +151,71 @@ fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {
     table.write(output, 0)
 }
 
+/// What is shown of each of several plays.
+const PLAY_COLUMNS: [Line; 11] = [
+    ("SEED", |report| report.seed.to_string()),
+    ("GATEWAYS", gateways),
+    ("SENT", |report| report.endpoints.packets_sent.to_string()),
+    ("MISSING", |report| report.endpoints.missing.to_string()),
+    ("ALTERED", |report| report.endpoints.altered.to_string()),
+    ("OUT OF ORDER", |report| report.endpoints.out_of_sequence.to_string()),
+    ("TWICE", |report| report.endpoints.duplicates.to_string()),
+    ("LOST ON WAN", |report| report.wan.dropped.to_string()),
+    ("SENT AGAIN", |report| of_gateways(report, |gateway| gateway.resent_packets)),
+    ("GAVE UP", |report| of_gateways(report, |gateway| gateway.gave_up)),
+    ("TIME", |report| seconds(span(report))),
+];
+
+/// What is shown of each of several runs with messages.
+const MESSAGE_COLUMNS: [Line; 12] = [
+    ("SEED", |report| report.seed.to_string()),
+    ("GATEWAYS", gateways),
+    ("COMPLETED", |report| of_messages(report, |messages| messages.messages_completed)),
+    ("GBIT/S", |report| format!("{:.3}", report.endpoints.goodput_gbps)),
+    ("LOST ON WAN", |report| report.wan.dropped.to_string()),
+    ("SENT AGAIN", |report| of_gateways(report, |gateway| gateway.resent_packets)),
+    ("BY RNICS", |report| of_messages(report, |messages| messages.retransmitted_packets)),
+    ("NAKS", |report| of_messages(report, |messages| messages.naks)),
+    ("TIMEOUTS", |report| of_messages(report, |messages| messages.timeouts)),
+    ("FAILED QPS", |report| of_messages(report, |messages| messages.qp_errors)),
+    ("GAVE UP", |report| of_gateways(report, |gateway| gateway.gave_up)),
+    ("TIME", |report| seconds(span(report))),
+];
+
+fn gateways(report: &Report) -> String {
+    if report.gateways.is_some() { "yes" } else { "no" }.to_owned()
+}
+
 /// Several runs, a line each.
 pub(super) fn write_runs(output: &mut dyn Write, runs: &[Run]) -> io::Result<()> {
-    let mut table = Table::new([
-        ("SEED", Align::Right),
-        ("GATEWAYS", Align::Left),
-        ("SENT", Align::Right),
-        ("MISSING", Align::Right),
-        ("ALTERED", Align::Right),
-        ("OUT OF ORDER", Align::Right),
-        ("TWICE", Align::Right),
-        ("LOST ON WAN", Align::Right),
-        ("SENT AGAIN", Align::Right),
-        ("GAVE UP", Align::Right),
-        ("TIME", Align::Right),
-    ]);
+    match runs.iter().any(|run| run.report.endpoints.messages.is_some()) {
+        true => write_rows(output, runs, MESSAGE_COLUMNS),
+        false => write_rows(output, runs, PLAY_COLUMNS),
+    }
+}
+
+fn write_rows<const N: usize>(
+    output: &mut dyn Write,
+    runs: &[Run],
+    columns: [Line; N],
+) -> io::Result<()> {
+    let mut table = Table::new(columns.map(|(heading, _)| (heading, Align::Right)));
     for report in runs.iter().flat_map(|run| run.bare.iter().chain([&run.report])) {
-        let endpoints = &report.endpoints;
-        table.row([
-            report.seed.to_string(),
-            if report.gateways.is_some() { "yes" } else { "no" }.to_owned(),
-            endpoints.packets_sent.to_string(),
-            endpoints.missing.to_string(),
-            endpoints.altered.to_string(),
-            endpoints.out_of_sequence.to_string(),
-            endpoints.duplicates.to_string(),
-            report.wan.dropped.to_string(),
-            of_gateways(report, |gateway| gateway.resent_packets),
-            of_gateways(report, |gateway| gateway.gave_up),
-            seconds(endpoints.completion_us.max / 1e6),
-        ]);
+        table.row(columns.map(|(_, value)| value(report)));
     }
     table.write(output, 0)
+}
+
+/// What was run.
+fn source(report: &Report) -> String {
+    let Some(traffic) = &report.scenario.traffic else {
+        return report.scenario.input.clone().unwrap_or_default();
+    };
+    let size = Bytes(traffic.size.into());
+    format!(
+        "{} queue pairs, {} messages each ({}, {size}, direction {})",
+        traffic.qps, traffic.messages, traffic.verb, traffic.direction
+    )
 }
 
 fn paths(report: &Report) -> String {

@@ -1,0 +1,170 @@
+//! What RNICs at the two sites are to do: `verb=write,qps=16,size=1MiB,messages=64`.
+
+use crate::rnic::{Pmtu, Timer, Verb};
+
+mod parse;
+mod plan;
+
+pub use parse::TrafficError;
+pub use plan::Plan;
+
+/// What the messages of a queue pair do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mix {
+    /// RDMA WRITE.
+    Write,
+    /// SEND.
+    Send,
+    /// RDMA READ: bytes flow towards who asks.
+    Read,
+    /// Atomics, the two kinds in turn.
+    Atomic,
+    /// WRITE, SEND, READ and atomic in turn.
+    Mixed,
+}
+
+impl Mix {
+    /// All of them, by the names they are given by.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("write", Self::Write),
+        ("send", Self::Send),
+        ("read", Self::Read),
+        ("atomic", Self::Atomic),
+        ("mix", Self::Mixed),
+    ];
+
+    /// What message `number` of a queue pair does.
+    #[must_use]
+    pub const fn verb(self, number: u32) -> Verb {
+        match (self, number % 4) {
+            (Self::Write, _) | (Self::Mixed, 0) => Verb::Write,
+            (Self::Send, _) | (Self::Mixed, 1) => Verb::Send,
+            (Self::Read, _) | (Self::Mixed, 2) => Verb::Read,
+            (Self::Atomic, turn) if turn % 2 == 0 => Verb::FetchAdd,
+            (Self::Atomic, _) => Verb::CmpSwap,
+            (Self::Mixed, _) if number % 8 == 3 => Verb::FetchAdd,
+            (Self::Mixed, _) => Verb::CmpSwap,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, mix)| *mix == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Which site asks: posts the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// A.
+    Ab,
+    /// B.
+    Ba,
+    /// Both, each as much as one alone would.
+    Both,
+}
+
+impl Direction {
+    /// All of them, by the names they are given by.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("ab", Self::Ab), ("ba", Self::Ba), ("both", Self::Both)];
+
+    /// Whether `side` asks: 0 is A, 1 is B.
+    #[must_use]
+    pub const fn asks(self, side: usize) -> bool {
+        match self {
+            Self::Ab => side == 0,
+            Self::Ba => side == 1,
+            Self::Both => true,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, way)| *way == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// RNICs under load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// What the messages do.
+    pub verb: Mix,
+    /// Queue pairs.
+    pub qps: u32,
+    /// Bytes of a message; atomics have eight.
+    pub size: u32,
+    /// Messages of a queue pair.
+    pub messages: u32,
+    /// When a requester that hears nothing sends again.
+    pub timer: Timer,
+    /// READs and atomics that a queue pair may have outstanding; by default enough for the window.
+    pub reads: Option<u32>,
+    /// Timeouts without progress before a queue pair fails.
+    pub retry: u8,
+    /// Every so many messages that need a receive find none.
+    pub rnr: Option<u32>,
+    /// Who asks.
+    pub direction: Direction,
+    /// The largest payload of a packet.
+    pub pmtu: Pmtu,
+    /// Bytes that a site may have under way, over all queue pairs; by default enough for the paths.
+    pub window: Option<u64>,
+}
+
+impl Default for Traffic {
+    /// 64 MiB of WRITEs over one queue pair.
+    fn default() -> Self {
+        Self {
+            verb: Mix::Write,
+            qps: 1,
+            size: 1 << 20,
+            messages: 64,
+            timer: Timer::Fixed(17),
+            reads: None,
+            retry: 7,
+            rnr: None,
+            direction: Direction::Ab,
+            pmtu: Pmtu::B4096,
+            window: None,
+        }
+    }
+}
+
+impl Traffic {
+    /// What message `number` of a queue pair does, and its bytes.
+    #[must_use]
+    pub const fn message(&self, number: u32) -> (Verb, u32) {
+        let verb = self.verb.verb(number);
+        (verb, if verb.is_atomic() { 8 } else { self.size })
+    }
+
+    /// Messages of both sites.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let sides = [0, 1].into_iter().filter(|&side| self.direction.asks(side)).count() as u64;
+        u64::from(self.qps) * u64::from(self.messages) * sides
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mix_takes_turns() {
+        let verbs: Vec<_> = (0..8).map(|number| Mix::Mixed.verb(number)).collect();
+        let (write, send, read) = (Verb::Write, Verb::Send, Verb::Read);
+        assert_eq!(verbs, [write, send, read, Verb::FetchAdd, write, send, read, Verb::CmpSwap]);
+        assert_eq!([Mix::Atomic.verb(0), Mix::Atomic.verb(1)], [Verb::FetchAdd, Verb::CmpSwap]);
+    }
+
+    #[test]
+    fn both_sites_ask_for_twice_as_much() {
+        let traffic = Traffic { qps: 3, messages: 5, ..Traffic::default() };
+        assert_eq!(traffic.total(), 15);
+        assert_eq!(Traffic { direction: Direction::Both, ..traffic }.total(), 30);
+    }
+}

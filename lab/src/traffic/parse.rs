@@ -1,0 +1,168 @@
+//! Traffic as the command line writes it.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use config::units::Bytes;
+
+use super::{Direction, Mix, Traffic};
+use crate::rnic::Timer;
+
+/// Queue pairs at most; more have numbers that mean something else, and memory has an end.
+const MAX_QPS: u64 = 1 << 14;
+/// The longest message: a queue pair can number its packets, whatever their size.
+const MAX_SIZE: u64 = 1 << 30;
+/// Messages of all queue pairs: each is remembered in the report's quantiles.
+const MAX_MESSAGES: u64 = 1 << 26;
+
+/// Traffic that cannot be understood, or cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TrafficError(String);
+
+impl FromStr for Traffic {
+    type Err = TrafficError;
+
+    /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr
+    /// and direction; all have defaults but verb.
+    fn from_str(text: &str) -> Result<Self, TrafficError> {
+        let mut traffic = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for part in text.split(',') {
+            let Some((key, value)) = part.split_once('=') else {
+                let what = format!("\"{}\" is no KEY=VALUE", part.escape_debug());
+                return Err(TrafficError(what));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            if seen.contains(&key) {
+                return Err(TrafficError(format!("{key} is said twice")));
+            }
+            seen.push(key);
+            set(&mut traffic, key, value)
+                .map_err(|what| TrafficError(format!("{}: {what}", key.escape_debug())))?;
+        }
+        if !seen.contains(&"verb") {
+            let verbs = names(&Mix::ALL);
+            return Err(TrafficError(format!("verb: say what messages do: {verbs}")));
+        }
+        if traffic.total() > MAX_MESSAGES {
+            let what = format!("messages: {} in all are too many", traffic.total());
+            return Err(TrafficError(format!("{what}: at most {MAX_MESSAGES}")));
+        }
+        Ok(traffic)
+    }
+}
+
+/// Sets what `key` says; the error is what is wrong with the value.
+fn set(traffic: &mut Traffic, key: &str, value: &str) -> Result<(), String> {
+    match key {
+        "verb" => traffic.verb = one_of(&Mix::ALL, value)?,
+        "qps" => traffic.qps = number(value, 1..=MAX_QPS)? as u32,
+        "size" => traffic.size = size(value)?,
+        "messages" => traffic.messages = number(value, 1..=MAX_MESSAGES)? as u32,
+        "timer" => traffic.timer = timer(value)?,
+        "reads" => traffic.reads = Some(number(value, 1..=u64::from(u16::MAX))? as u32),
+        "retry" => traffic.retry = number(value, 0..=7)? as u8,
+        "rnr" => traffic.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
+        "direction" => traffic.direction = one_of(&Direction::ALL, value)?,
+        _ => {
+            let known = "verb, qps, size, messages, timer, reads, retry, rnr, direction";
+            return Err(format!("not known; there are {known}"));
+        }
+    }
+    Ok(())
+}
+
+fn one_of<T: Copy>(all: &[(&'static str, T)], value: &str) -> Result<T, String> {
+    let known = all.iter().find(|(name, _)| *name == value).map(|(_, known)| *known);
+    known.ok_or_else(|| wrong(value, format!("one of {}", names(all))))
+}
+
+fn names<T>(all: &[(&'static str, T)]) -> String {
+    all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| wrong(value, format!("a number, {} to {}", range.start(), range.end())))
+}
+
+fn size(value: &str) -> Result<u32, String> {
+    // Bytes need no unit.
+    let bytes = value.parse().or_else(|_| value.parse().map(|Bytes(bytes)| bytes));
+    let bytes: u64 = bytes.map_err(|error| error.to_string())?;
+    if !(1..=MAX_SIZE).contains(&bytes) {
+        return Err(wrong(value, "from 1 byte to 1GiB"));
+    }
+    Ok(bytes as u32)
+}
+
+fn timer(value: &str) -> Result<Timer, String> {
+    if value == "adaptive" {
+        let Timer::Fixed(configured) = Traffic::default().timer else { return Ok(Timer::Fixed(0)) };
+        return Ok(Timer::adaptive(configured));
+    }
+    let power = number(value, 0..=31).map_err(|_| wrong(value, "\"adaptive\", or 0 to 31"))?;
+    Ok(Timer::Fixed(power as u8))
+}
+
+fn wrong(value: &str, right: impl Display) -> String {
+    format!("\"{}\": has to be {right}", value.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rnic::Verb;
+
+    fn error(text: &str) -> String {
+        text.parse::<Traffic>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn all_that_can_be_said_is_understood() {
+        let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
+                    direction=both";
+        let expected = Traffic {
+            verb: Mix::Mixed,
+            qps: 16,
+            size: 65_536,
+            messages: 9,
+            timer: Timer::Fixed(14),
+            reads: Some(32),
+            retry: 3,
+            rnr: Some(10),
+            direction: Direction::Both,
+            ..Traffic::default()
+        };
+        assert_eq!(text.parse(), Ok(expected));
+        let adaptive: Traffic = "verb=read,size=1,timer=adaptive".parse().unwrap();
+        assert_eq!((adaptive.size, adaptive.timer), (1, Timer::adaptive(17)));
+        assert_eq!(adaptive.message(0), (Verb::Read, 1));
+        assert_eq!("verb=write".parse(), Ok(Traffic::default()));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_what_would_be_right() {
+        for (text, why) in [
+            ("", "\"\" is no KEY=VALUE"),
+            ("qps=1", "verb: say what messages do: write, send, read, atomic, mix"),
+            ("verb=push", "verb: \"push\": has to be one of write, send"),
+            ("verb=write,verb=send", "verb is said twice"),
+            ("verb=write,qp=1", "qp: not known; there are verb, qps"),
+            ("verb=write,qps=0", "qps: \"0\": has to be a number, 1 to 16384"),
+            ("verb=write,size=1mib", "size: unknown unit"),
+            ("verb=write,size=2GiB", "size: \"2GiB\": has to be from 1 byte"),
+            ("verb=write,messages=-1", "messages: \"-1\": has to be a number"),
+            ("verb=write,qps=16384,messages=16384", "messages: 268435456 in all are too many"),
+            ("verb=write,timer=32", "timer: \"32\": has to be \"adaptive\", or 0 to 31"),
+            ("verb=write,reads=0", "reads: \"0\": has to be a number, 1 to 65535"),
+            ("verb=write,retry=8", "retry: \"8\": has to be a number, 0 to 7"),
+            ("verb=write,rnr=1", "rnr: \"1\": has to be a number, 2 to"),
+            ("verb=write,direction=up", "direction: \"up\": has to be one of ab, ba, both"),
+        ] {
+            assert!(error(text).starts_with(why), "{}", error(text));
+        }
+    }
+}
