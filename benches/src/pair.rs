@@ -77,6 +77,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
         recovery: RecoverySettings {
             replay_packets: load.buffers,
             hold_packets: load.buffers,
+            replay_bytes: 1 << 30,
             hold_bytes: 256 << 20,
             ..RecoverySettings::default()
         },

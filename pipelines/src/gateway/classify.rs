@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use dataplane::drops::DropReason;
 
+use crate::shield::Found;
+use crate::wire::opcode::Opcode;
+
 /// RoCEv2's UDP port (IANA).
 const ROCE_PORT: [u8; 2] = 4_791u16.to_be_bytes();
 const UDP: u8 = 17;
@@ -21,8 +24,8 @@ pub(super) struct Classified {
     pub(super) ip_offset: u8,
     /// Type of service or traffic class; 0 for what is not IP.
     pub(super) tos: u8,
-    /// Whether it claims to be RoCEv2.
-    pub(super) is_roce: bool,
+    /// Where its headers are, if it claims to be RoCEv2.
+    pub(super) roce: Option<Found>,
     /// IP destination.
     pub(super) destination: Option<IpAddr>,
 }
@@ -40,6 +43,7 @@ pub(super) fn classify(head: &[u8]) -> Result<Classified, DropReason> {
     }
     let mut hash = Hash::default();
     let mut offset = 14;
+    let mut vlan = 0;
     let mut ethertype = [ethernet[12], ethernet[13]];
     // At most two tags: more is not IP to us, and carried all the same.
     for _ in 0..2 {
@@ -49,7 +53,9 @@ pub(super) fn classify(head: &[u8]) -> Result<Classified, DropReason> {
         let Some(&[t0, t1, e0, e1]) = head.get(offset..).and_then(|rest| rest.first_chunk()) else {
             break;
         };
-        hash.add(u64::from(u16::from_be_bytes([t0, t1]) & 0xfff));
+        let tag = u16::from_be_bytes([t0, t1]) & 0xfff;
+        vlan = vlan << 12 | u32::from(tag);
+        hash.add(tag.into());
         ethertype = [e0, e1];
         offset += 4;
     }
@@ -60,7 +66,17 @@ pub(super) fn classify(head: &[u8]) -> Result<Classified, DropReason> {
         _ => None,
     };
     Ok(match found {
-        Some(class) => Classified { ip_offset: offset as u8, ..class },
+        // Two tags and the longest header of IPv4 are far below 256 bytes.
+        Some(class) => Classified {
+            ip_offset: offset as u8,
+            roce: class.roce.map(|found| Found {
+                vlan,
+                ip_at: offset as u8,
+                bth_at: found.bth_at + offset as u8,
+                ..found
+            }),
+            ..class
+        },
         None => {
             let (stations, rest) = ethernet.split_at(8);
             hash.add(u64::from_be_bytes(*stations.first_chunk().unwrap_or(&[0; 8])));
@@ -70,7 +86,7 @@ pub(super) fn classify(head: &[u8]) -> Result<Classified, DropReason> {
                 ip_version: 0,
                 ip_offset: 0,
                 tos: 0,
-                is_roce: false,
+                roce: None,
                 destination: None,
             }
         }
@@ -86,7 +102,8 @@ fn ipv4(ip: &[u8], mut hash: Hash) -> Option<Classified> {
     let (_, addresses) = header.split_at(12);
     hash.add(u64::from_be_bytes(*addresses.first_chunk()?));
     let is_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
-    let rest = ip.get(usize::from(header[0] & 0xf) * 4..).unwrap_or(&[]);
+    let header_len = (header[0] & 0xf) * 4;
+    let rest = ip.get(usize::from(header_len)..).unwrap_or(&[]);
     let is_roce = if is_fragment {
         hash.add(u64::from(header[9]));
         false
@@ -99,7 +116,7 @@ fn ipv4(ip: &[u8], mut hash: Hash) -> Option<Classified> {
         ip_version: 4,
         ip_offset: 0,
         tos: header[1],
-        is_roce,
+        roce: is_roce.then(|| found(4, header_len)),
         destination: Some(destination),
     })
 }
@@ -120,9 +137,33 @@ fn ipv6(ip: &[u8], mut hash: Hash) -> Option<Classified> {
         ip_version: 6,
         ip_offset: 0,
         tos: header[0] << 4 | header[1] >> 4,
-        is_roce,
+        roce: is_roce.then(|| found(6, 40)),
         destination: Some(destination),
     })
+}
+
+/// Where a BTH is, seen from the IP header.
+#[inline]
+fn found(ip_version: u8, ip_header_len: u8) -> Found {
+    Found { vlan: 0, ip_at: 0, ip_version, bth_at: ip_header_len + UDP_LEN as u8 }
+}
+
+/// Whether a frame may be an answer to RDMA requests, or begin a connection: `false` for what is
+/// surely neither, by a few bytes where they mostly are.
+#[inline]
+pub(super) fn may_answer(head: &[u8]) -> bool {
+    let Some(bytes) = head.first_chunk::<43>() else { return false };
+    match [bytes[12], bytes[13], bytes[14]] {
+        [0x08, 0x00, 0x45] => {
+            let roce = bytes[23] == UDP && bytes[36..38] == ROCE_PORT;
+            roce && (is_response(bytes[42]) || Opcode(bytes[42]) == Opcode::UD_SEND_ONLY)
+        }
+        // Tags, options, IPv6.
+        [0x08, 0x00, _] | [0x86, 0xdd, _] | [0x81, 0x00, _] | [0x88, 0xa8, _] | [0x91, 0x00, _] => {
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Takes in what tells streams between two hosts apart; whether it claims to be RoCEv2.

@@ -11,7 +11,7 @@ use super::peer::{Peer, Timer};
 use super::{Behind, Carry, Oversize, Role};
 use super::{Common, Gateway};
 use crate::recovery::{LanePosition, Seq};
-use crate::shield::Carried;
+use crate::shield::{Carried, Found};
 use crate::tunnel::header::{Header, Kind};
 
 impl Gateway {
@@ -82,7 +82,9 @@ impl Gateway {
             make_room(common, peers, packet.footprint() as u64);
         }
         let Some(peer) = peers.get_mut(index) else { return };
-        if class.is_roce && is_absorbed(common, peer, channel, &packet, now) {
+        if let Some(found) = &class.roce
+            && is_absorbed(common, peer, channel, (packet.head(), found), now)
+        {
             common.absorb(&packet);
             return;
         }
@@ -96,7 +98,7 @@ fn is_absorbed(
     common: &mut Common,
     peer: &Peer,
     channel: usize,
-    packet: &Packet,
+    packet: (&[u8], &Found),
     now: Time,
 ) -> bool {
     let Some((shield, sender)) = common.shield.as_mut().zip(peer.senders.get(channel)) else {
@@ -104,7 +106,7 @@ fn is_absorbed(
     };
     let carried = Carried { channel: channel as u8, seq: sender.replay.next() };
     let rtt = sender.rtt.smoothed();
-    shield.absorbs((packet.head(), packet.len()), carried, now, rtt, |before| {
+    shield.absorbs(packet, carried, now, rtt, |before| {
         let sender = peer.senders.get(usize::from(before.channel));
         sender.is_some_and(|sender| sender.replay.holds(before.seq))
     })

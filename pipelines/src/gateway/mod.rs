@@ -92,7 +92,10 @@ impl Gateway {
         let local = local.collect();
         let memory = ReplayMemory::default();
         let counters = Counters::default();
-        let shield = settings.recovery.shield.then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
+        let shield = settings
+            .recovery
+            .shield
+            .then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
         let common = Common { settings, pool, wheel, memory, counters, shield, absorbed: None };
         Ok(Self { common, peers, local, last_peer: 0 })
     }

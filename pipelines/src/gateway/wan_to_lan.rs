@@ -5,6 +5,7 @@ use dataplane::memory::Packet;
 use dataplane::port::{Burst, TxQueue};
 use dataplane::time::Time;
 
+use super::classify::{classify, may_answer};
 use super::peer::{Peer, Timer};
 use super::{Common, Gateway, control};
 use crate::recovery::{Arrival, LanePosition, Placement};
@@ -144,8 +145,11 @@ impl Common {
     #[inline]
     fn deliver(&mut self, port: usize, packet: Packet, now: Time, queues: &mut [TxQueue]) {
         let bytes = packet.len();
-        if let Some(shield) = &mut self.shield {
-            shield.delivers((packet.head(), bytes), now);
+        if let Some(shield) = &mut self.shield
+            && may_answer(packet.head())
+            && let Some(found) = classify(packet.head()).ok().and_then(|class| class.roce)
+        {
+            shield.delivers(packet.head(), &found, now);
         }
         let queue = queues.get_mut(port);
         match queue.is_some_and(|queue| queue.push(packet.freeze()).is_ok()) {

@@ -151,8 +151,13 @@ impl Holes {
         if !self.remove(index, seq) {
             return Arrival::Refused;
         }
-        // Faster than any answer can be: it was under way all the time.
-        let late = hole.rounds == 0 || now.since(hole.asked) < rtt.least() / 4 * 3;
+        // Faster than any answer can be: it was under way all the time. Asked for more than once,
+        // it may answer an earlier request.
+        let late = match hole.rounds {
+            0 => true,
+            1 => now.since(hole.asked) < rtt.least() / 4 * 3,
+            _ => false,
+        };
         if late {
             self.learn_lateness(now.since(hole.found), now, rtt);
             return Arrival::Late;
@@ -330,7 +335,8 @@ mod tests {
         assert!(again.0 > RTT && again.0 < 2 * RTT, "{again:?}");
         assert_eq!(arrive(&mut holes, 2, RTT + 1), Arrival::Repair(Some(RTT)));
         assert_eq!(ask(&mut holes, again), [(1, 1), (3, 1)]);
-        assert_eq!(arrive(&mut holes, 1, again.0 + RTT), Arrival::Repair(None));
+        assert_eq!(arrive(&mut holes, 1, again.0 + 1), Arrival::Repair(None), "the first repair");
+        assert_eq!(holes.tolerance(), 0);
         assert_eq!(holes.cumulative(), Seq(3));
     }
 

@@ -21,8 +21,10 @@ use requests::Requests;
 use sight::{Answer, Sight};
 use table::{Key, Slot, Table};
 
+use crate::wire::opcode::Kind;
 use crate::wire::psn::Psn;
 pub(crate) use requests::Carried;
+pub(crate) use sight::Found;
 
 /// A stream whose packets are confirmed must stand still for this many round trips, within these
 /// bounds, before repeats pass.
@@ -77,60 +79,51 @@ impl Shield {
     }
 
     /// Whether a packet from the LAN, which would be carried as `carried`, is to be absorbed.
-    /// `head` are the bytes of its first segment, `len` all of its length. `rtt`: the path's round
-    /// trip. `is_held`: whether a packet is unconfirmed in the replay buffer.
+    /// `head` are the bytes of its first segment, with its headers where they were `found`. `rtt`:
+    /// the path's round trip. `is_held`: whether a packet is unconfirmed in the replay buffer.
     #[inline]
     pub(crate) fn absorbs(
         &mut self,
-        (head, len): (&[u8], usize),
+        (head, found): (&[u8], &Found),
         carried: Carried,
         now: Time,
         rtt: Nanos,
         is_held: impl Fn(Carried) -> bool,
     ) -> bool {
-        let (key, request) = match sight::look(head, len) {
-            Some(Sight::Request(key, request)) => (key, request),
-            Some(Sight::Connect(key)) => {
-                self.answers.remove(&reversed(&key), now);
-                return false;
+        let Some(sight) = Sight::of(head, found) else { return false };
+        if sight.kind() != Kind::Request {
+            if let Some(key) = is_datagram(&sight).then(|| sight.connects()).flatten() {
+                self.answers.remove(&key.reversed(), now);
             }
-            _ => return false,
-        };
-        let (slot, _) = self.requests.find_or_add(&key, now);
-        let Some((_, requests)) = self.requests.at(slot) else { return false };
-        if requests.partner.is_none() && request.starts {
-            let (pair, _) = self.pairs.find_or_add(&hosts(&key), now);
-            self.pairs.at(pair).into_iter().for_each(|(_, pair)| pair.add(slot));
+            return false;
         }
-        let quiet = (QUIET_ROUNDS * rtt).clamp(LEAST_QUIET, MOST_QUIET);
-        requests.is_repeat(&request, carried, now, quiet, is_held)
+        let Some(key) = sight.key() else { return false };
+        let (slot, requests) = self.requests.value_of(&key, now);
+        if requests.partner.is_none() && sight.starts() {
+            self.pairs.value_of(&key.hosts(), now).1.add(slot);
+        }
+        let quiet = || (QUIET_ROUNDS * rtt).clamp(LEAST_QUIET, MOST_QUIET);
+        requests.is_repeat(&sight, carried, now, quiet, is_held)
     }
 
     /// Takes note of a packet that is given to the LAN.
     #[inline]
-    pub(crate) fn delivers(&mut self, (head, len): (&[u8], usize), now: Time) {
-        if !sight::may_answer(head) {
-            return;
+    pub(crate) fn delivers(&mut self, head: &[u8], found: &Found, now: Time) {
+        let Some(sight) = Sight::of(head, found) else { return };
+        if is_datagram(&sight) {
+            sight.connects().into_iter().for_each(|key| self.requests.remove(&key, now));
         }
-        match sight::look(head, len) {
-            Some(Sight::Answer(key, psn, answer)) => {
-                let end = match answer {
-                    Answer::Ack(_) => psn.plus(1),
-                    Answer::Again | Answer::Fatal => psn,
-                };
-                let Some(slot) = self.answered(&key, end, answer, now) else { return };
-                let Some((_, requests)) = self.requests.at(slot) else { return };
-                match answer {
-                    Answer::Ack(pmtu) => {
-                        pmtu.into_iter().for_each(|pmtu| requests.learn_pmtu(pmtu));
-                        requests.acknowledge(end, now);
-                    }
-                    Answer::Again => _ = requests.ask_again(psn, now),
-                    Answer::Fatal => {}
-                }
+        let (Some(answer), Some(key)) = (sight.answer(), sight.key()) else { return };
+        let end = if answer == Answer::Ack { sight.psn().plus(1) } else { sight.psn() };
+        let Some(slot) = self.answered(&key, end, answer, now) else { return };
+        let Some((_, requests)) = self.requests.at(slot) else { return };
+        match answer {
+            Answer::Ack => {
+                requests.learn_pmtu(&sight);
+                requests.acknowledge(end, now);
             }
-            Some(Sight::Connect(key)) => self.requests.remove(&key, now),
-            _ => {}
+            Answer::Again => _ = requests.ask_again(end, now),
+            Answer::Fatal => {}
         }
     }
 
@@ -168,14 +161,14 @@ impl Shield {
         answer: Answer,
         now: Time,
     ) -> Option<Slot> {
-        let hosts = hosts(&reversed(key));
+        let hosts = key.reversed().hosts();
         let pair = self.pairs.find(&hosts, now)?;
         let streams = self.pairs.at(pair)?.1.streams;
         let mut found = None;
         let mut count = 0;
         for slot in streams.into_iter().flatten() {
             let Some((key, requests)) = self.requests.at(slot) else { continue };
-            if self::hosts(key) != hosts || requests.partner.is_some_and(|of| of != answers) {
+            if key.hosts() != hosts || requests.partner.is_some_and(|of| of != answers) {
                 continue;
             }
             if answer == Answer::Again && requests.ask_again(end, now)
@@ -192,17 +185,9 @@ impl Shield {
     }
 }
 
-/// The stream between the same hosts the other way, to a queue pair of the same number.
-fn reversed(key: &Key) -> Key {
-    let [a, b, c, d] = key.addresses;
-    let addresses =
-        if [b, c, d] == [0, 0, 4] { [a.rotate_left(32), 0, 0, 4] } else { [c, d, a, b] };
-    Key { addresses, ..*key }
-}
-
-/// Hosts and VLAN of a stream.
-fn hosts(key: &Key) -> Key {
-    Key { rest: key.rest >> 32 << 32, ..*key }
+#[inline]
+fn is_datagram(sight: &Sight<'_>) -> bool {
+    sight.kind() == Kind::Datagram
 }
 
 #[cfg(test)]

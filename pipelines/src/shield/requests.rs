@@ -2,7 +2,7 @@
 
 use dataplane::time::{Nanos, Time};
 
-use super::sight::Request;
+use super::sight::Sight;
 use super::table::Slot;
 use crate::recovery::Seq;
 use crate::wire::psn::Psn;
@@ -54,27 +54,28 @@ impl Requests {
     /// stream whose packets are all confirmed must have stood still before repeats pass.
     pub(super) fn is_repeat(
         &mut self,
-        request: &Request,
+        request: &Sight<'_>,
         carried: Carried,
         now: Time,
-        quiet: Nanos,
+        quiet: impl Fn() -> Nanos,
         is_held: impl Fn(Carried) -> bool,
     ) -> bool {
         let Some(newest) = self.newest else {
             self.begin(request, carried, now);
             return false;
         };
-        let ahead = request.psn.ahead_of(self.next);
-        if ahead < 0 && !self.covers(request.psn) {
+        let psn = request.psn();
+        let ahead = psn.ahead_of(self.next);
+        if ahead < 0 && !self.covers(psn) {
             self.begin(request, carried, now);
             return false;
         }
         if ahead >= 0 {
-            self.learn_from_jump(request.psn);
-        } else if self.again.is_some_and(|from| request.psn.ahead_of(from) >= 0) {
+            self.learn_from_jump(psn);
+        } else if self.again.is_some_and(|from| psn.ahead_of(from) >= 0) {
             // What was asked for: everything behind it follows, as if it were new.
             self.again = None;
-        } else if is_held(newest) || now.since(self.moved) < quiet {
+        } else if is_held(newest) || now.since(self.moved) < quiet() {
             return true;
         }
         self.carry(request, carried, now);
@@ -82,16 +83,21 @@ impl Requests {
     }
 
     /// A connection begins, or the gateway sees one for the first time.
-    fn begin(&mut self, request: &Request, carried: Carried, now: Time) {
-        let partner = self.partner;
-        *self = Self { first: request.psn, next: request.psn, partner, ..Self::default() };
+    #[cold]
+    fn begin(&mut self, request: &Sight<'_>, carried: Carried, now: Time) {
+        let (psn, partner) = (request.psn(), self.partner);
+        *self = Self { first: psn, next: psn, partner, ..Self::default() };
         self.carry(request, carried, now);
     }
 
-    fn carry(&mut self, request: &Request, carried: Carried, now: Time) {
-        self.pmtu = request.pmtu.unwrap_or(self.pmtu);
-        self.read = request.read.map(|len| (request.psn, len));
-        self.next = request.psn.plus(self.span(request.read));
+    #[inline]
+    fn carry(&mut self, request: &Sight<'_>, carried: Carried, now: Time) {
+        if self.pmtu == 0 {
+            self.pmtu = request.pmtu().unwrap_or(0);
+        }
+        let (psn, read) = (request.psn(), request.read_len());
+        self.read = read.map(|len| (psn, len));
+        self.next = psn.plus(self.span(read));
         self.newest = Some(carried);
         self.moved = now;
         if self.next.ahead_of(self.first) > MEMORY {
@@ -120,12 +126,13 @@ impl Requests {
     }
 
     /// The path MTU, as the responses show it.
-    pub(super) fn learn_pmtu(&mut self, pmtu: u16) {
-        if self.pmtu != pmtu {
-            self.pmtu = pmtu;
-            if let Some((psn, len)) = self.read {
-                self.next = psn.plus(self.span(Some(len)));
-            }
+    pub(super) fn learn_pmtu(&mut self, response: &Sight<'_>) {
+        if self.pmtu != 0 {
+            return;
+        }
+        self.pmtu = response.pmtu().unwrap_or(0);
+        if let Some((psn, len)) = self.read {
+            self.next = psn.plus(self.span(Some(len)));
         }
     }
 

@@ -1,163 +1,169 @@
 //! What the shield sees in a packet of a reliable connection.
-
-use std::net::IpAddr;
+//!
+//! On the hot path, so it reads what it needs and judges no lengths: what contradicts itself is
+//! followed as it says, and harms its own stream only.
 
 use super::table::Key;
-use crate::wire::aeth::{Aeth, Meaning, NakCode, Syndrome};
+use crate::wire::aeth::{Meaning, NakCode, Syndrome};
 use crate::wire::bth::{Bth, Datagram};
 use crate::wire::cm::{GSI_Q_KEY, GSI_QP, Mad, Message};
 use crate::wire::ext::Ext;
-use crate::wire::opcode::{Kind, Opcode, Place, Service};
-use crate::wire::packet::{Class, Ip, Parsed, Roce};
+use crate::wire::opcode::{Kind, Opcode, Place, Shape};
 use crate::wire::psn::Psn;
-use crate::wire::udp;
+use crate::wire::{icrc, udp};
 
-/// The opcodes of READ responses, acknowledgements and atomic acknowledgements, without service
-/// (IBTA volume 1, table 38).
-const ANSWERS: std::ops::RangeInclusive<u8> = 0x0d..=0x12;
-
-/// What a packet is.
+/// Where a frame that claims to be RoCEv2 has its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
-    /// A request.
-    Request(Key, Request),
-    /// An answer to requests.
-    Answer(Key, Psn, Answer),
-    /// A connection begins, whose requests go to the sender's queue pair: the key of the stream of
-    /// these requests.
-    Connect(Key),
+pub(crate) struct Found {
+    /// Identifiers of the VLAN tags, together.
+    pub(crate) vlan: u32,
+    /// Where the IP header begins, and its version.
+    pub(crate) ip_at: u8,
+    pub(crate) ip_version: u8,
+    /// Where the BTH begins, right behind the UDP header.
+    pub(crate) bth_at: u8,
 }
 
-/// A request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) psn: Psn,
-    /// Bytes asked for, if it is a READ.
-    pub(super) read: Option<u32>,
-    /// The path MTU, if it can be told from this packet: all but the last of a message are full.
-    pub(super) pmtu: Option<u16>,
-    /// Whether a message starts here.
-    pub(super) starts: bool,
+/// A packet of a reliable connection, or a datagram; what is asked for is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight<'a> {
+    head: &'a [u8],
+    found: &'a Found,
+    bth: &'a [u8; Bth::LEN],
+    shape: &'a Shape,
 }
 
-/// An answer.
+/// An answer to requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Everything up to here arrived; a full READ response tells the path MTU too.
-    Ack(Option<u16>),
-    /// Everything before this arrived; this and what follows is to be sent again: NAK of a sequence
+    /// Everything up to its PSN arrived.
+    Ack,
+    /// Everything before its PSN arrived; what follows is to be sent again: NAK of a sequence
     /// error, or the receiver was not ready.
     Again,
     /// The queue pair has failed.
     Fatal,
 }
 
-/// Whether [`look`] might see an answer or a connection: false for what surely is neither, by a few
-/// bytes of the usual place.
-#[inline]
-pub(super) fn may_answer(head: &[u8]) -> bool {
-    let Some(bytes) = head.first_chunk::<50>() else { return false };
-    match [bytes[12], bytes[13], bytes[14]] {
-        [0x08, 0x00, 0x45] => {
-            let roce = [bytes[23], bytes[36], bytes[37]] == [udp::PROTOCOL, 0x12, 0xb7];
-            let opcode = bytes[42];
-            roce && (ANSWERS.contains(&(opcode & 0x1f)) || opcode == Opcode::UD_SEND_ONLY.0)
-        }
-        // Tags, options, IPv6.
-        [0x08, 0x00, _] | [0x86, 0xdd, _] | [0x81, 0x00, _] | [0x88, 0xa8, _] | [0x91, 0x00, _] => {
-            true
-        }
-        _ => false,
+impl<'a> Sight<'a> {
+    /// Looks at a frame; `None` for what is of no interest.
+    #[inline]
+    pub(super) fn of(head: &'a [u8], found: &'a Found) -> Option<Self> {
+        let bth: &[u8; Bth::LEN] = head.get(usize::from(found.bth_at)..)?.first_chunk()?;
+        let shape = Opcode(bth[0]).shape();
+        let counts = match shape.kind {
+            Kind::Request | Kind::Response | Kind::Acknowledge => {
+                // RC and XRC.
+                matches!(bth[0] >> 5, 0 | 5)
+            }
+            Kind::Datagram => true,
+            Kind::Congestion | Kind::Unknown => false,
+        };
+        counts.then_some(Self { head, found, bth, shape })
     }
-}
 
-/// Looks at a packet of `len` bytes, whose headers lie in `head`.
-#[inline]
-pub(super) fn look(head: &[u8], len: usize) -> Option<Sight> {
-    let parsed = Parsed::of(head, len);
-    let Class::Roce(ip, udp, roce) = parsed.class else { return None };
-    let Bth { opcode, dest_qp, psn, .. } = roce.bth;
-    let shape = opcode.shape();
-    let vlan = parsed.vlan.unwrap_or(0);
-    let (source, destination) = ip.addresses(head)?;
-    let to = |qp| key(source, destination, vlan, qp);
-    let connected = matches!(opcode.service(), Service::ReliableConnected | Service::Extended);
-    let psn = Psn::new(psn);
-    match shape.kind {
-        Kind::Request if connected => {
-            Some(Sight::Request(to(dest_qp), request(head, &ip, &roce, psn)))
-        }
-        Kind::Response if connected => {
-            let answer = Answer::Ack(full(&roce));
-            Some(Sight::Answer(to(dest_qp), psn, answer))
-        }
-        Kind::Acknowledge if connected => {
-            let answer = match syndrome(head, &ip)?.meaning() {
-                Meaning::Ack(_) => Answer::Ack(None),
-                Meaning::RnrNak(_) | Meaning::Nak(NakCode::PsnSequence) => Answer::Again,
-                Meaning::Nak(NakCode::Reserved(_)) | Meaning::Reserved => return None,
-                Meaning::Nak(_) => Answer::Fatal,
-            };
-            Some(Sight::Answer(to(dest_qp), psn, answer))
-        }
-        Kind::Datagram if dest_qp == GSI_QP && opcode == Opcode::UD_SEND_ONLY => {
-            let begin = ip.payload_at() + udp::HEADER_LEN;
-            let end = ip.payload_at() + usize::from(udp.len);
-            let qp = connecting(head.get(begin..end)?)?;
-            // Requests to the sender's queue pair come from the other end.
-            Some(Sight::Connect(key(destination, source, vlan, qp)))
-        }
-        _ => None,
+    #[inline]
+    pub(super) fn kind(&self) -> Kind {
+        self.shape.kind
     }
-}
 
-/// The stream of requests, or of answers, to a queue pair.
-#[inline]
-pub(super) fn key(source: IpAddr, destination: IpAddr, vlan: u16, qp: u32) -> Key {
-    let addresses = match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let both = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
-            [both, 0, 0, 4]
+    /// Whether a message starts here.
+    #[inline]
+    pub(super) fn starts(&self) -> bool {
+        self.shape.place.starts()
+    }
+
+    #[inline]
+    pub(super) fn psn(&self) -> Psn {
+        let [.., p0, p1, p2] = *self.bth;
+        Psn::new(u32::from_be_bytes([0, p0, p1, p2]))
+    }
+
+    #[inline]
+    fn qp(&self) -> u32 {
+        let [_, _, _, _, _, q0, q1, q2, ..] = *self.bth;
+        u32::from_be_bytes([0, q0, q1, q2])
+    }
+
+    /// Which stream of requests, or of answers, it is of.
+    #[inline]
+    pub(super) fn key(&self) -> Option<Key> {
+        self.key_to(self.qp())
+    }
+
+    #[inline]
+    fn key_to(&self, qp: u32) -> Option<Key> {
+        let ip = self.head.get(usize::from(self.found.ip_at)..)?;
+        let rest = u64::from(self.found.vlan) << 32 | u64::from(qp);
+        if self.found.ip_version == 4 {
+            let both = u64::from_be_bytes(*ip.get(12..)?.first_chunk()?);
+            return Some(Key { addresses: [both, 0, 0, Key::IPV4], rest });
         }
-        (source, destination) => {
-            let [from, to] = [source, destination].map(|address| match address {
-                IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-                IpAddr::V6(address) => address.to_bits(),
-            });
-            [(from >> 64) as u64, from as u64, (to >> 64) as u64, to as u64]
+        let words: &[u8; 32] = ip.get(8..)?.first_chunk()?;
+        let mut addresses = [0; 4];
+        for (to, from) in addresses.iter_mut().zip(words.chunks_exact(8)) {
+            *to = from.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
-    };
-    Key { addresses, rest: u64::from(vlan) << 32 | u64::from(qp) }
-}
+        Some(Key { addresses, rest })
+    }
 
-#[inline]
-fn request(head: &[u8], ip: &Ip, roce: &Roce, psn: Psn) -> Request {
-    let opcode = roce.bth.opcode;
-    let shape = opcode.shape();
-    let read = opcode.is_read_request().then(|| {
-        // The last word of the RETH: DMA length.
-        let at = extended_at(ip) + shape.headers.offset(Ext::Reth)? + 12;
-        head.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
-    });
-    Request { psn, read: read.flatten(), pmtu: full(roce), starts: shape.place.starts() }
-}
+    /// Bytes asked for, if it is a READ: the last word of the RETH, DMA length.
+    #[inline]
+    pub(super) fn read_len(&self) -> Option<u32> {
+        if !Opcode(self.bth[0]).is_read_request() {
+            return None;
+        }
+        let at = Bth::LEN + self.shape.headers.offset(Ext::Reth)? + 12;
+        let bytes = self.head.get(usize::from(self.found.bth_at) + at..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*bytes))
+    }
 
-/// The path MTU, if this packet is one that is full.
-#[inline]
-fn full(roce: &Roce) -> Option<u16> {
-    let is_full = matches!(roce.bth.opcode.shape().place, Place::First | Place::Middle);
-    (is_full && roce.payload_len > 0).then_some(roce.payload_len)
-}
+    /// The path MTU, if it can be told from this packet: all but the last of a message are full.
+    pub(super) fn pmtu(&self) -> Option<u16> {
+        if !matches!(self.shape.place, Place::First | Place::Middle) {
+            return None;
+        }
+        let pad_len = usize::from(self.bth[1] >> 4 & 3);
+        let around = Bth::LEN + self.shape.headers.len() + pad_len + icrc::LEN;
+        let len = self.udp_payload_len()?.checked_sub(around)?;
+        u16::try_from(len).ok().filter(|len| *len > 0)
+    }
 
-#[inline]
-fn syndrome(head: &[u8], ip: &Ip) -> Option<Syndrome> {
-    let aeth = head.get(extended_at(ip)..)?.first_chunk::<{ Aeth::LEN }>()?;
-    Some(Aeth::read(aeth).syndrome)
-}
+    /// What it says, if it is an answer.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        match self.shape.kind {
+            Kind::Response => Some(Answer::Ack),
+            Kind::Acknowledge => {
+                let at = usize::from(self.found.bth_at) + Bth::LEN;
+                match Syndrome(*self.head.get(at)?).meaning() {
+                    Meaning::Ack(_) => Some(Answer::Ack),
+                    Meaning::RnrNak(_) | Meaning::Nak(NakCode::PsnSequence) => Some(Answer::Again),
+                    Meaning::Nak(NakCode::Reserved(_)) | Meaning::Reserved => None,
+                    Meaning::Nak(_) => Some(Answer::Fatal),
+                }
+            }
+            _ => None,
+        }
+    }
 
-#[inline]
-fn extended_at(ip: &Ip) -> usize {
-    ip.payload_at() + udp::HEADER_LEN + Bth::LEN
+    /// If it begins a connection whose requests go to the sender's queue pair: the stream of these
+    /// requests, which come from the other end.
+    #[cold]
+    pub(super) fn connects(&self) -> Option<Key> {
+        if self.qp() != GSI_QP {
+            return None;
+        }
+        let begin = usize::from(self.found.bth_at);
+        let datagram = self.head.get(begin..)?.get(..self.udp_payload_len()?)?;
+        Some(self.key_to(connecting(datagram)?)?.reversed())
+    }
+
+    #[inline]
+    fn udp_payload_len(&self) -> Option<usize> {
+        let at = usize::from(self.found.bth_at).checked_sub(4)?;
+        let len = u16::from_be_bytes(*self.head.get(at..)?.first_chunk()?);
+        usize::from(len).checked_sub(udp::HEADER_LEN)
+    }
 }
 
 /// The queue pair of the sender of a message that begins a connection.

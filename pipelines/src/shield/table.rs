@@ -16,14 +16,32 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Marks IPv4: as the end of an IPv6 address it is one that nobody has, `::4`.
+    pub(super) const IPV4: u64 = 4;
+
+    /// The stream between the same hosts the other way, to a queue pair of the same number.
+    pub(super) fn reversed(&self) -> Self {
+        let [a, b, c, d] = self.addresses;
+        let v4 = [b, c, d] == [0, 0, Self::IPV4];
+        let addresses = if v4 { [a.rotate_left(32), b, c, d] } else { [c, d, a, b] };
+        Self { addresses, ..*self }
+    }
+
+    /// Hosts and VLAN of a stream.
+    pub(super) fn hosts(&self) -> Self {
+        Self { rest: self.rest >> 32 << 32, ..*self }
+    }
+
     /// Keyed with `seed`, so that nobody outside knows which streams share a set.
     #[inline]
     fn hash(&self, seed: u64) -> u64 {
-        let words = self.addresses.iter().chain([&self.rest]);
-        words.fold(seed, |hash, word| {
+        let [a, b, c, d] = self.addresses;
+        let fold = |hash: u64, word: u64| {
             let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
             (product >> 64) as u64 ^ product as u64
-        })
+        };
+        let hash = fold(fold(seed, a), self.rest);
+        if b | c == 0 { hash } else { fold(fold(fold(hash, b), c), d) }
     }
 }
 
@@ -33,92 +51,108 @@ pub(super) struct Slot(u32);
 
 struct Entry<V> {
     key: Key,
-    /// When it was last looked for; `None`: nothing is here.
-    used: Option<Time>,
+    /// When it was last looked for.
+    used: Time,
     value: V,
 }
 
+/// Marks of the streams in a set, which tell most keys apart; 0: nothing is there.
+type Set = [u32; WAYS];
+
 /// Streams and what is known of them.
 pub(super) struct Table<V> {
+    sets: Box<[Set]>,
     entries: Box<[Entry<V>]>,
     seed: u64,
-    last: Slot,
 }
 
 impl<V: Default> Table<V> {
     /// Room for `streams`, rounded up to a power of two.
     pub(super) fn new(streams: u32, seed: u64) -> Self {
         let count = streams.max(WAYS as u32).next_power_of_two();
-        let entry = |_| Entry { key: Key::default(), used: None, value: V::default() };
-        Self { entries: (0..count).map(entry).collect(), seed, last: Slot(0) }
+        let entry = |_| Entry { key: Key::default(), used: Time::ZERO, value: V::default() };
+        Self {
+            sets: vec![[0; WAYS]; count as usize / WAYS].into(),
+            entries: (0..count).map(entry).collect(),
+            seed,
+        }
     }
 
     /// The stream with this key, if it is known.
     #[inline]
     pub(super) fn find(&mut self, key: &Key, now: Time) -> Option<Slot> {
-        if self.is(self.last, key) {
-            return Some(self.last);
-        }
-        let set = self.set(key);
-        let ways = self.entries.get_mut(set..set + WAYS)?;
-        let way = ways.iter().position(|entry| entry.used.is_some() && entry.key == *key)?;
-        ways.get_mut(way)?.used = Some(now);
-        self.last = Slot((set + way) as u32);
-        Some(self.last)
+        let (set, mark) = self.place(key);
+        self.find_in(set, mark, key, now)
     }
 
     /// The stream with this key, and whether it is new here: then its value is the default.
     #[inline]
     pub(super) fn find_or_add(&mut self, key: &Key, now: Time) -> (Slot, bool) {
-        match self.find(key, now) {
+        let (set, mark) = self.place(key);
+        match self.find_in(set, mark, key, now) {
             Some(slot) => (slot, false),
-            None => (self.add(key, now), true),
+            None => (self.add(set, mark, key, now), true),
         }
     }
 
-    #[cold]
-    fn add(&mut self, key: &Key, now: Time) -> Slot {
-        let set = self.set(key);
-        let ways = self.entries.iter().enumerate().skip(set).take(WAYS);
-        let oldest = ways.min_by_key(|(_, entry)| entry.used).map_or(set, |(index, _)| index);
-        if let Some(entry) = self.entries.get_mut(oldest) {
-            *entry = Entry { key: *key, used: Some(now), value: V::default() };
+    #[inline]
+    fn find_in(&mut self, set: usize, mark: u32, key: &Key, now: Time) -> Option<Slot> {
+        let marks = self.sets.get(set)?;
+        for (way, _) in marks.iter().enumerate().filter(|(_, there)| **there == mark) {
+            let at = set * WAYS + way;
+            let entry = self.entries.get_mut(at)?;
+            if entry.key == *key {
+                entry.used = now;
+                return Some(Slot(at as u32));
+            }
         }
-        self.last = Slot(oldest as u32);
-        self.last
+        None
+    }
+
+    #[cold]
+    fn add(&mut self, set: usize, mark: u32, key: &Key, now: Time) -> Slot {
+        let ways = self.entries.iter().skip(set * WAYS).take(WAYS);
+        let ages = self.sets[set].iter().zip(ways).map(|(mark, entry)| (*mark != 0, entry.used));
+        let way = ages.enumerate().min_by_key(|(_, age)| *age).map_or(0, |(way, _)| way);
+        self.sets[set][way] = mark;
+        let at = set * WAYS + way;
+        self.entries[at] = Entry { key: *key, used: now, value: V::default() };
+        Slot(at as u32)
+    }
+
+    /// As [`Table::find_or_add`], with the value.
+    #[inline]
+    pub(super) fn value_of(&mut self, key: &Key, now: Time) -> (Slot, &mut V) {
+        let (slot, _) = self.find_or_add(key, now);
+        (slot, &mut self.entries[slot.0 as usize].value)
     }
 
     /// The key and value at a place, if there are any.
     #[inline]
     pub(super) fn at(&mut self, slot: Slot) -> Option<(&Key, &mut V)> {
-        let entry = self.entries.get_mut(slot.0 as usize)?;
-        entry.used.is_some().then_some((&entry.key, &mut entry.value))
+        let at = slot.0 as usize;
+        let there = *self.sets.get(at / WAYS)?.get(at % WAYS)? != 0;
+        let entry = self.entries.get_mut(at)?;
+        there.then_some((&entry.key, &mut entry.value))
     }
 
     /// Forgets a stream.
     pub(super) fn remove(&mut self, key: &Key, now: Time) {
-        if let Some(slot) = self.find(key, now)
-            && let Some(entry) = self.entries.get_mut(slot.0 as usize)
-        {
-            entry.used = None;
+        if let Some(slot) = self.find(key, now) {
+            self.sets[slot.0 as usize / WAYS][slot.0 as usize % WAYS] = 0;
         }
     }
 
     /// Forgets all streams.
     pub(super) fn clear(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.used = None);
+        self.sets.fill([0; WAYS]);
     }
 
+    /// The set of a key, and its mark there.
     #[inline]
-    fn is(&self, slot: Slot, key: &Key) -> bool {
-        let entry = self.entries.get(slot.0 as usize);
-        entry.is_some_and(|entry| entry.used.is_some() && entry.key == *key)
-    }
-
-    #[inline]
-    fn set(&self, key: &Key) -> usize {
-        let sets = self.entries.len() / WAYS;
-        (key.hash(self.seed) as usize & (sets - 1)) * WAYS
+    fn place(&self, key: &Key) -> (usize, u32) {
+        let hash = key.hash(self.seed);
+        (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32 | 1)
     }
 }
 

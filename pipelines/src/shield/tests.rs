@@ -18,6 +18,8 @@ const ACK: u8 = 0x11;
 const SEQUENCE_NAK: u8 = 0x60;
 const RNR_NAK: u8 = 0x2c;
 
+const FOUND: Found = Found { vlan: 0, ip_at: 14, ip_version: 4, bth_at: 42 };
+
 /// Host `from` sends host `to` a packet with these extended headers and payload.
 fn frame(from: u8, to: u8, opcode: u8, qp: u32, psn: u32, body: &[u8]) -> Vec<u8> {
     let udp_len = (8 + 12 + body.len() + 4) as u16;
@@ -54,9 +56,8 @@ impl Bed {
         let frame = frame(1, 2, opcode, qp, psn, body);
         let carried = Carried { channel: 0, seq: Seq(self.sent) };
         let confirmed = self.confirmed;
-        let passes = !self
-            .shield
-            .absorbs((&frame, frame.len()), carried, self.now, RTT, |held| held.seq.0 >= confirmed);
+        let is_held = |held: Carried| held.seq.0 >= confirmed;
+        let passes = !self.shield.absorbs((&frame, &FOUND), carried, self.now, RTT, is_held);
         self.sent += u32::from(passes);
         passes
     }
@@ -71,7 +72,7 @@ impl Bed {
 
     fn answer(&mut self, opcode: u8, psn: u32, body: &[u8]) {
         let frame = frame(2, 1, opcode, NEAR_QP, psn, body);
-        self.shield.delivers((&frame, frame.len()), self.now);
+        self.shield.delivers(&frame, &FOUND, self.now);
     }
 
     fn ack(&mut self, psn: u32) {
@@ -230,7 +231,7 @@ fn a_connection_made_in_sight_begins_anew_at_any_psn() {
     mad[38] = FAR_QP as u8;
     let deth = [0x80, 0x01, 0, 0, 0, 0, 0, 1];
     let rep = frame(2, 1, 0x64, 1, 0, &[&deth[..], &mad].concat());
-    bed.shield.delivers((&rep, rep.len()), bed.now);
+    bed.shield.delivers(&rep, &FOUND, bed.now);
     assert!((105..110).all(|psn| bed.write(psn)));
     assert!(!bed.write(105));
 }

@@ -130,7 +130,7 @@ pub fn judge(bth: &Bth, len: usize) -> Result<(Shape, usize), Malformed> {
     if shape.is_known() && padded_len % 4 != 0 {
         return Err(Malformed::PadCount);
     }
-    Ok((shape, payload_len))
+    Ok((*shape, payload_len))
 }
 
 impl<'a> Datagram<'a> {

@@ -190,8 +190,8 @@ impl Opcode {
     /// datagrams, nothing is known.
     #[inline]
     #[must_use]
-    pub fn shape(self) -> Shape {
-        SHAPES[usize::from(self.0)]
+    pub fn shape(self) -> &'static Shape {
+        &SHAPES[usize::from(self.0)]
     }
 
     /// Whether it is a READ request: its RETH says how many responses there will be.
