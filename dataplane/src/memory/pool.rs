@@ -56,7 +56,8 @@ pub struct PoolStats {
 ///
 /// Taking and returning a buffer is a push or pop of a free list: no lock, no atomic, and the
 /// buffer returned last, still warm in the cache, is taken next. A pool is therefore neither
-/// `Send` nor `Sync`. An empty pool is an ordinary event: [`Pool::alloc`] says `None` and counts.
+/// `Send` nor `Sync`. Memory is reserved at once and touched as it is first needed: what a pool costs
+/// is its high water. An empty pool is an ordinary event: [`Pool::alloc`] says `None` and counts.
 ///
 /// Packets may outlive the pool's handle: the memory goes when the last of them does.
 pub struct Pool(NonNull<Shared>);
@@ -64,18 +65,28 @@ pub struct Pool(NonNull<Shared>);
 /// What all buffers of a pool point back to.
 pub(super) struct Shared {
     free: *mut Header,
+    /// Buffers from this one on have never been out and have no header yet.
+    untouched: u32,
     available: u32,
     least_available: u32,
     /// The `Pool` handle is gone: whoever brings the last buffer home frees the memory.
     orphaned: bool,
     exhausted: u64,
     settings: PoolSettings,
-    slab: NonNull<u8>,
+    /// What was allocated, and the first page boundary in it, where buffers begin.
+    memory: NonNull<u8>,
     layout: Layout,
+    slab: *mut u8,
 }
 
+/// Buffers begin at a page boundary.
+const PAGE: usize = 4096;
+/// Alignment up to which the allocator hands out fresh zero pages as they are, without touching
+/// them: that of any `malloc`.
+const MALLOC_ALIGN: usize = 16;
+
 impl Pool {
-    /// Allocates all memory of the pool.
+    /// Reserves all memory of the pool.
     ///
     /// # Errors
     /// When the settings contradict themselves: see [`PoolError`].
@@ -93,33 +104,27 @@ impl Pool {
         let stride = stride(buffer_bytes);
         let layout = (buffers as usize)
             .checked_mul(stride)
-            .and_then(|bytes| Layout::from_size_align(bytes, 4096).ok())
+            .and_then(|bytes| bytes.checked_add(PAGE))
+            .and_then(|bytes| Layout::from_size_align(bytes, MALLOC_ALIGN).ok())
             .ok_or(PoolError::TooLarge(buffers))?;
         // SAFETY: the layout has a size above zero: at least one buffer of at least 64 bytes.
-        let slab = NonNull::new(unsafe { alloc_zeroed(layout) })
+        let memory = NonNull::new(unsafe { alloc_zeroed(layout) })
             .unwrap_or_else(|| handle_alloc_error(layout));
+        let to_page = memory.as_ptr().align_offset(PAGE);
+        // SAFETY: a page more than the buffers need was allocated, and this is less than a page.
+        let slab = unsafe { memory.as_ptr().add(to_page) };
         let shared = NonNull::from(Box::leak(Box::new(Shared {
             free: ptr::null_mut(),
+            untouched: 0,
             available: buffers,
             least_available: buffers,
             orphaned: false,
             exhausted: 0,
             settings,
-            slab,
+            memory,
             layout,
+            slab,
         })));
-        let mut free = ptr::null_mut();
-        for index in (0..buffers as usize).rev() {
-            // SAFETY: index * stride lies within the slab, is a multiple of 64 in a slab aligned
-            // to 4096, and no header exists there yet.
-            unsafe {
-                let header = slab.as_ptr().add(index * stride).cast::<Header>();
-                header.write(Header::free(shared, free));
-                free = header;
-            }
-        }
-        // SAFETY: `shared` was leaked above and nothing else refers to it yet.
-        unsafe { (*shared.as_ptr()).free = free };
         Ok(Self(shared))
     }
 
@@ -170,6 +175,24 @@ impl Shared {
         self.settings.buffer_bytes
     }
 
+    /// Makes the next buffer that was never out the only free one, if there is one. `pool` is where
+    /// this stands.
+    #[cold]
+    fn touch(&mut self, pool: NonNull<Shared>) {
+        if self.untouched == self.settings.buffers {
+            return;
+        }
+        let offset = self.untouched as usize * stride(self.settings.buffer_bytes);
+        self.untouched += 1;
+        // SAFETY: an index below the number of buffers, so the header lies within the slab; it is a
+        // multiple of 64 in a slab that begins at a page, and no header exists there yet.
+        unsafe {
+            let header = self.slab.add(offset).cast::<Header>();
+            header.write(Header::free(pool, ptr::null_mut()));
+            self.free = header;
+        }
+    }
+
     /// Takes a buffer, initialised as an empty packet.
     ///
     /// # Safety
@@ -179,6 +202,9 @@ impl Shared {
         // SAFETY: alive by contract; single-threaded, and nothing below calls out, so this is the
         // only reference to the shared part while it lasts.
         let shared = unsafe { &mut *pool.as_ptr() };
+        if shared.free.is_null() {
+            shared.touch(pool);
+        }
         let Some(header) = NonNull::new(shared.free) else {
             shared.exhausted += 1;
             return None;
@@ -218,11 +244,11 @@ impl Shared {
     /// Nothing may refer to the pool or its buffers any more.
     #[cold]
     unsafe fn destroy(pool: NonNull<Shared>) {
-        // SAFETY: the shared part was leaked from a Box in `Pool::new`, the slab allocated there
+        // SAFETY: the shared part was leaked from a Box in `Pool::new`, the memory allocated there
         // with this layout; by contract both are given back exactly once.
         unsafe {
             let shared = Box::from_raw(pool.as_ptr());
-            dealloc(shared.slab.as_ptr(), shared.layout);
+            dealloc(shared.memory.as_ptr(), shared.layout);
         }
     }
 }
