@@ -129,18 +129,51 @@ fn damage_looks_like_loss() {
     assert!(requester.retransmitted_packets > 0);
 }
 
-#[test]
-fn damage_that_the_check_does_not_see_is_seen_by_the_receiver() {
-    // A byte of the second packet's payload, with the ICRC that goes with it.
-    let mut pipe = Pipe::new(settings()).with(|_, number, frame| {
-        if number == 1 {
-            frame[200] ^= 1;
+/// A pipe in which one byte of a frame changes, and the ICRC with it.
+fn forging(number: usize, at: usize) -> Pipe {
+    Pipe::new(settings()).with(move |_, this, frame| {
+        if this == number {
+            frame[at] ^= 1;
             let end = frame.len() - icrc::LEN;
             let crc = icrc::compute(20, [&frame[14..end]]).expect("a packet");
             frame[end..].copy_from_slice(&crc.to_le_bytes());
         }
         vec![DELAY]
-    });
+    })
+}
+
+/// Where the BTH and what follows it are in a frame.
+const BTH: usize = 14 + 20 + 8;
+
+#[test]
+fn memory_of_others_is_refused() {
+    for verb in [Verb::Write, Verb::Read, Verb::CmpSwap] {
+        // The key is behind the address, in all three.
+        let mut pipe = forging(1, BTH + 12 + 8);
+        (0..4).for_each(|_| pipe.post(verb, 8));
+        pipe.run();
+        let expected = [Status::Success, Status::RemoteAccess, Status::Flushed, Status::Flushed];
+        assert_eq!(statuses(&pipe), expected, "{verb:?}");
+        assert_eq!(pipe.counters().map(|counters| counters.qp_errors), [1, 1]);
+    }
+}
+
+#[test]
+fn requests_that_do_not_follow_each_other_are_refused() {
+    // Of First, Middle, Middle, Last: a first that is a middle, a middle that is a first, and so on.
+    for number in [0, 1, 2] {
+        let mut pipe = forging(number, BTH);
+        pipe.post(Verb::Write, 1000);
+        pipe.run();
+        assert_eq!(statuses(&pipe), [Status::RemoteInvalidRequest], "{number}");
+        let refusal = pipe.seen.iter().find_map(|seen| seen.aeth);
+        assert_eq!(refusal, Some((0x61, 0)));
+    }
+}
+
+#[test]
+fn damage_that_the_check_does_not_see_is_seen_by_the_receiver() {
+    let mut pipe = forging(1, 200);
     pipe.post(Verb::Write, 1000);
     pipe.run();
     let [_, responder] = pipe.counters();

@@ -1,6 +1,6 @@
 //! What each kind of loss makes two RNICs do.
 
-use dataplane::time::MICROSECOND;
+use dataplane::time::{MICROSECOND, MILLISECOND};
 
 use super::pipe::{DELAY, Pipe, Seen};
 use crate::rnic::{Behaviour, Pmtu, QpSettings, Timer, Verb};
@@ -215,4 +215,18 @@ fn a_round_trip_beyond_the_timeout_sends_twice_and_arrives() {
     let [requester, responder] = pipe.counters();
     assert_eq!((requester.local_ack_timeout_err, requester.retransmitted_packets), (1, 8));
     assert_eq!(responder.duplicate_request, 8);
+}
+
+#[test]
+fn an_adaptive_timer_repeats_what_is_on_its_way_and_the_message_arrives_all_the_same() {
+    // After 4, 12 and 28 ms; the first acknowledgement takes thirty.
+    let settings = QpSettings { timer: Timer::adaptive(14), ..settings() };
+    let mut pipe = Pipe::new(settings).with(|_, _, _| vec![15 * MILLISECOND]);
+    pipe.post(Verb::Send, 256 * 8);
+    pipe.run();
+    pipe.assert_complete(1);
+    let [requester, responder] = pipe.counters();
+    assert_eq!((requester.local_ack_timeout_err, requester.retransmitted_packets), (3, 24));
+    assert_eq!((responder.duplicate_request, responder.delivered_messages), (24, 1));
+    assert_eq!(pipe.done[0][0].completed.0 / MILLISECOND, 30);
 }
