@@ -65,11 +65,9 @@ impl Site {
     /// The gateway of site `side`, 0 or 1.
     pub(crate) fn new(scenario: &Scenario, side: usize) -> Result<Self, SiteError> {
         let settings = settings(scenario, side);
-        let held = settings.recovery.replay_bytes + settings.recovery.hold_bytes;
-        let buffer_bytes = plan(scenario).map_or(BUFFER_BYTES, |plan| plan.buffer_bytes);
-        let held = u32::try_from(held / u64::from(buffer_bytes)).unwrap_or(u32::MAX);
+        let (buffers, buffer_bytes) = buffers(scenario);
         let pool = Rc::new(Pool::new(PoolSettings {
-            buffers: held.saturating_add(PASSING),
+            buffers: buffers.saturating_add(PASSING),
             buffer_bytes,
             headroom: HEADROOM,
         })?);
@@ -156,6 +154,16 @@ fn recovery(scenario: &Scenario) -> RecoverySettings {
         hold_packets: packets(hold_bytes),
         ..settings
     }
+}
+
+/// Packet buffers for what is kept and held, and their bytes.
+fn buffers(scenario: &Scenario) -> (u32, u32) {
+    let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
+    let (buffers, bytes) = match plan(scenario) {
+        Some(plan) => (plan.buffers(&scenario.bounds), plan.buffer_bytes),
+        None => ((replay_bytes + hold_bytes) / u64::from(BUFFER_BYTES), BUFFER_BYTES),
+    };
+    (u32::try_from(buffers).unwrap_or(u32::MAX), bytes)
 }
 
 /// What follows from the traffic, if there is any.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub buffer_bytes: u32,
     /// Packets of all queue pairs that may be under way, at most as many as there are.
     under_way: u64,
+    /// Sites that ask.
+    askers: u64,
 }
 
 impl Plan {
@@ -68,6 +70,7 @@ impl Plan {
             line_rate,
             buffer_bytes,
             under_way,
+            askers: [0, 1].into_iter().filter(|&side| traffic.direction.asks(side)).count() as u64,
         }
     }
 
@@ -77,6 +80,16 @@ impl Plan {
         let packets = self.under_way * 3 / 2 + SLACK;
         let bytes = (packets * u64::from(self.buffer_bytes + BUFFER_HEADER)).min(MAX_BOUND);
         Bounds { replay_bytes: bytes, hold_bytes: bytes, ..Bounds::default() }
+    }
+
+    /// Packet buffers that a gateway can come to need for what it keeps and holds: windows bound
+    /// that more tightly than replay and hold buffer, of which one is nearly empty where one site
+    /// asks. All memory of a pool is touched when it is made, which takes longer than a short run.
+    #[must_use]
+    pub fn buffers(&self, bounds: &Bounds) -> u64 {
+        let under_way = self.under_way * self.askers;
+        let allowed = self.packets_in(bounds.replay_bytes) + self.packets_in(bounds.hold_bytes);
+        allowed.min(under_way + under_way / 4 + SLACK)
     }
 
     /// Packets that `bytes` of a gateway's memory hold.
