@@ -1,25 +1,27 @@
 //! Packet sequence numbers: 24 bits on the wire, never wrapping inside.
 
+use pipelines::wire::psn as wire;
+
 /// A sequence number that does not wrap. Its low 24 bits are on the wire.
 pub(super) type Psn = u64;
 
 const BITS: u32 = 24;
 
 /// The first number of a stream. One wrap above zero, so that what precedes it has a number too.
-pub(super) const fn first(wire: u32) -> Psn {
-    1 << BITS | (wire & 0xff_ffff) as Psn
+pub(super) const fn first(sent: u32) -> Psn {
+    1 << BITS | wire::Psn::new(sent).get() as Psn
 }
 
 /// As on the wire.
 #[inline]
 pub(super) const fn to_wire(psn: Psn) -> u32 {
-    psn as u32 & 0xff_ffff
+    wire::Psn::new(psn as u32).get()
 }
 
-/// The number nearest to `reference` that is `wire` on the wire; half way round counts as before.
+/// The number nearest to `reference` that is `sent` on the wire; half way round counts as before.
 #[inline]
-pub(super) const fn near(reference: Psn, wire: u32) -> Psn {
-    let distance = (wire.wrapping_sub(reference as u32) << 8) as i32 >> 8;
+pub(super) const fn near(reference: Psn, sent: u32) -> Psn {
+    let distance = wire::Psn::new(sent).ahead_of(wire::Psn::new(reference as u32));
     reference.wrapping_add_signed(distance as i64)
 }
 
