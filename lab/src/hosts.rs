@@ -25,6 +25,9 @@ pub(crate) trait Hosts {
     /// A frame arrives at the host of `side`.
     fn receive(&mut self, now: Time, side: usize, frame: &[u8]);
 
+    /// The gateway of `side` absorbed a frame of its host.
+    fn absorbed(&mut self, side: usize, frame: &[u8]);
+
     /// They do what is due at `now`.
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError>;
 

@@ -4,7 +4,7 @@
 //! tell a duplicate from an altered frame), are remembered: memory is bounded by what the network
 //! holds, not by the capture.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use ahash::RandomState;
 use dataplane::time::{Nanos, Time};
@@ -24,7 +24,9 @@ pub struct Account {
     pub delivered: u64,
     /// Bytes of those.
     pub delivered_bytes: u64,
-    /// Frames sent and never delivered.
+    /// Frames that a gateway absorbed on purpose.
+    pub absorbed: u64,
+    /// Frames sent and neither delivered nor absorbed.
     pub missing: u64,
     /// Frames received that nobody sent.
     pub altered: u64,
@@ -44,6 +46,7 @@ impl Account {
             sent: self.sent + other.sent,
             delivered: self.delivered + other.delivered,
             delivered_bytes: self.delivered_bytes + other.delivered_bytes,
+            absorbed: self.absorbed + other.absorbed,
             missing: self.missing + other.missing,
             altered: self.altered + other.altered,
             out_of_sequence: self.out_of_sequence + other.out_of_sequence,
@@ -58,6 +61,7 @@ enum State {
     /// On its way.
     Due,
     Delivered,
+    Absorbed,
     /// Nobody waits for it any more; it may come all the same.
     WrittenOff,
 }
@@ -72,6 +76,28 @@ struct Entry {
     state: State,
     /// The next frame of the same bytes.
     twin: Option<u64>,
+}
+
+/// How far a stream is.
+#[derive(Debug, Default)]
+struct Progress {
+    sent: u64,
+    /// The place expected next.
+    expected: u64,
+    /// Places from there on that nobody will come to.
+    absorbed: BTreeSet<u64>,
+}
+
+impl Progress {
+    /// A frame of this place arrives: is it the one expected, or ahead of that, or behind?
+    fn arrive(&mut self, place: u64) -> std::cmp::Ordering {
+        while self.absorbed.remove(&self.expected) {
+            self.expected += 1;
+        }
+        let order = place.cmp(&self.expected);
+        self.expected = self.expected.max(place + 1);
+        order
+    }
 }
 
 /// Frames of the same bytes.
@@ -92,8 +118,7 @@ pub struct Ledger {
     base: u64,
     twins: HashMap<u64, Twins, RandomState>,
     streams: HashMap<StreamKey, u32, RandomState>,
-    /// What each stream sent, and the place it expects next.
-    places: Vec<(u64, u64)>,
+    progress: Vec<Progress>,
     /// The last stream seen: the next frame is likely to be of it too.
     last_stream: Option<(StreamKey, u32)>,
     /// All frames before this number are delivered or written off.
@@ -111,7 +136,7 @@ impl Default for Ledger {
             twins: HashMap::with_hasher(hasher.clone()),
             streams: HashMap::with_hasher(hasher.clone()),
             hasher,
-            places: Vec::new(),
+            progress: Vec::new(),
             last_stream: None,
             settled: 0,
             account: Account::default(),
@@ -125,9 +150,9 @@ impl Ledger {
         let number = self.base + self.entries.len() as u64;
         let stream = self.stream(stream);
         let hash = self.hasher.hash_one(frame);
-        let place = self.places.get_mut(stream as usize).map_or(0, |(sent, _)| {
-            *sent += 1;
-            *sent - 1
+        let place = self.progress.get_mut(stream as usize).map_or(0, |progress| {
+            progress.sent += 1;
+            progress.sent - 1
         });
         let new = Twins { due: None, last: number, remembered: 0 };
         let twins = self.twins.entry(hash).or_insert(new);
@@ -156,18 +181,46 @@ impl Ledger {
         };
         let index = number.wrapping_sub(self.base) as usize;
         let Some(entry) = self.entries.get_mut(index) else { return false };
-        twins.due = entry.twin;
         entry.state = State::Delivered;
+        // The next one of these bytes, but for those that a gateway absorbed.
+        let mut due = entry.twin;
+        while let Some(twin) = due.and_then(|due| self.entries.get((due - self.base) as usize))
+            && twin.state == State::Absorbed
+        {
+            due = twin.twin;
+        }
+        twins.due = due;
+        let Some(entry) = self.entries.get(index) else { return false };
         let (stream, place) = (entry.stream, entry.place);
         self.account.delivered += 1;
         self.account.delivered_bytes += frame.len() as u64;
-        if let Some((_, expected)) = self.places.get_mut(stream as usize) {
-            self.account.out_of_sequence += u64::from(place > *expected);
-            self.account.late += u64::from(place < *expected);
-            *expected = (*expected).max(place + 1);
+        if let Some(progress) = self.progress.get_mut(stream as usize) {
+            let order = progress.arrive(place);
+            self.account.out_of_sequence += u64::from(order.is_gt());
+            self.account.late += u64::from(order.is_lt());
         }
         self.settle();
         true
+    }
+
+    /// A gateway absorbed a frame that was sent a moment ago: nobody waits for it any more.
+    pub fn absorb(&mut self, frame: &[u8]) {
+        let hash = self.hasher.hash_one(frame);
+        let Some(twins) = self.twins.get_mut(&hash) else { return };
+        let index = twins.last.wrapping_sub(self.base) as usize;
+        let last = self.entries.get_mut(index).filter(|entry| entry.state == State::Due);
+        let Some(entry) = last else { return };
+        if twins.due == Some(twins.last) {
+            twins.due = None;
+        }
+        entry.state = State::Absorbed;
+        self.account.absorbed += 1;
+        if let Some(progress) = self.progress.get_mut(entry.stream as usize)
+            && entry.place >= progress.expected
+        {
+            progress.absorbed.insert(entry.place);
+        }
+        self.settle();
     }
 
     /// Writes off what was sent more than `patience` ago; returns when there is more to write off.
@@ -206,7 +259,8 @@ impl Ledger {
     /// What became of all frames: those still on their way count as missing.
     #[must_use]
     pub fn account(&self) -> Account {
-        Account { missing: self.account.sent - self.account.delivered, ..self.account }
+        let Account { sent, delivered, absorbed, .. } = self.account;
+        Account { missing: sent - delivered - absorbed, ..self.account }
     }
 
     fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {
@@ -220,10 +274,10 @@ impl Ledger {
         {
             return stream;
         }
-        let new = self.places.len() as u32;
+        let new = self.progress.len() as u32;
         let stream = *self.streams.entry(key).or_insert(new);
         if stream == new {
-            self.places.push((0, 0));
+            self.progress.push(Progress::default());
         }
         self.last_stream = Some((key, stream));
         stream

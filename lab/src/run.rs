@@ -239,9 +239,12 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.given[side] = 0;
-        match site.work(now, |port, frame| network.send_from_gateway(now, side, port, frame)) {
-            true => Ok(()),
-            false => Err(LabError::Restless { site: ["a", "b"][side], at: now }),
+        if !site.work(now, |port, frame| network.send_from_gateway(now, side, port, frame)) {
+            return Err(LabError::Restless { site: ["a", "b"][side], at: now });
         }
+        for frame in site.take_absorbed() {
+            self.hosts.absorbed(side, &frame);
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The gateway of a site: the one that runs live, with rings for ports and a clock that the lab
 //! moves.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -59,6 +59,8 @@ pub(crate) struct Site {
     hand: Rc<Cell<Time>>,
     /// Frames from the network for which there was no buffer or no room.
     missed: u64,
+    /// Frames that the gateway absorbed since it was last asked.
+    absorbed: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 impl Site {
@@ -77,8 +79,14 @@ impl Site {
         let ports = ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();
         // Both gateways of a run need nonces of their own.
         let seed = scenario.seed.wrapping_mul(2).wrapping_add(side as u64);
-        let gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, seed)?;
-        Ok(Self { worker: Worker::new(ports, RING, gateway, clock), ends, pool, hand, missed: 0 })
+        let mut gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, seed)?;
+        let absorbed = Rc::<RefCell<Vec<_>>>::default();
+        let list = Rc::clone(&absorbed);
+        gateway.watch_absorbed(Box::new(move |packet| {
+            list.borrow_mut().push(packet.segments().flatten().copied().collect());
+        }));
+        let worker = Worker::new(ports, RING, gateway, clock);
+        Ok(Self { worker, ends, pool, hand, missed: 0, absorbed })
     }
 
     /// A frame arrives at a port; the next [`Site::work`] takes it in.
@@ -104,6 +112,11 @@ impl Site {
             }
         }
         false
+    }
+
+    /// What the gateway absorbed since this was last asked.
+    pub(crate) fn take_absorbed(&self) -> Vec<Vec<u8>> {
+        self.absorbed.take()
     }
 
     /// When it has something to do of its own accord.
@@ -140,10 +153,7 @@ pub(crate) fn patience(scenario: &Scenario) -> Nanos {
 fn recovery(scenario: &Scenario) -> RecoverySettings {
     let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
     let settings = RecoverySettings { replay_bytes, hold_bytes, ..RecoverySettings::default() };
-    let Some(plan) = plan(scenario) else {
-        // Captures hold repeats of their own, which a play waits for.
-        return RecoverySettings { shield: false, ..settings };
-    };
+    let Some(plan) = plan(scenario) else { return settings };
     // All that the memory holds may be of one channel.
     let packets = |bytes| {
         let packets = plan.packets_in(bytes).next_power_of_two();

@@ -79,6 +79,10 @@ impl Hosts for Players {
         }
     }
 
+    fn absorbed(&mut self, side: usize, frame: &[u8]) {
+        self.ledgers[side].absorb(frame);
+    }
+
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
         self.write_off(now);
         let mut sent = true;
@@ -114,7 +118,7 @@ impl Hosts for Players {
         let accounts = self.ledgers.iter().map(Ledger::account);
         let account = accounts.fold(Account::default(), Account::plus);
         Endpoints {
-            absorbed: self.play.absorbed(),
+            absorbed: self.play.absorbed() + account.absorbed,
             stalls: self.stalls,
             ..Endpoints::of_play(account, self.span(), line_bytes)
         }

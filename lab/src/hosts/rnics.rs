@@ -31,6 +31,8 @@ pub(super) struct Rnics {
     open: u64,
     completed: u64,
     completed_bytes: u64,
+    /// Frames that the gateways absorbed.
+    absorbed: u64,
     /// How long each completed message took from its first packet on.
     times: Vec<Nanos>,
 }
@@ -74,6 +76,7 @@ impl Rnics {
             open: traffic.total(),
             completed: 0,
             completed_bytes: 0,
+            absorbed: 0,
             times: Vec::new(),
         }
     }
@@ -192,6 +195,10 @@ impl Hosts for Rnics {
         self.ends[side].rnic.receive(now, frame);
     }
 
+    fn absorbed(&mut self, _: usize, _: &[u8]) {
+        self.absorbed += 1;
+    }
+
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
         for side in [0, 1] {
             self.collect(now, side);
@@ -235,6 +242,7 @@ impl Hosts for Rnics {
             altered: self.counters(|rnic| rnic.altered),
             out_of_sequence: self.counters(|rnic| rnic.out_of_sequence + rnic.implied_nak_seq_err),
             duplicates: self.counters(|rnic| rnic.duplicates),
+            absorbed: self.absorbed,
             ..Endpoints::of_messages(messages, times, span, self.completed_bytes, line_bytes)
         }
     }

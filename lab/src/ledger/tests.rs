@@ -43,6 +43,41 @@ fn an_overtaken_frame_is_late() {
 }
 
 #[test]
+fn absorbed_frames_are_not_missed() {
+    let mut ledger = sent(&["A1", "A2"]);
+    ledger.receive(b"A1");
+    // The host repeats both, once with other bytes, and goes on.
+    for frame in [b"A2", b"A9", b"A3"] {
+        ledger.send(Time(9), stream(b'A'), frame);
+    }
+    ledger.absorb(b"A2");
+    ledger.absorb(b"A9");
+    assert_eq!(ledger.settled(), 1);
+    ledger.receive(b"A2");
+    assert_eq!(ledger.settled(), 4);
+    ledger.receive(b"A3");
+    ledger.receive(b"A2");
+    let expected = Account {
+        sent: 5,
+        delivered: 3,
+        delivered_bytes: 6,
+        absorbed: 2,
+        duplicates: 1,
+        ..Account::default()
+    };
+    assert_eq!(ledger.account(), expected);
+}
+
+#[test]
+fn what_was_not_sent_is_not_absorbed() {
+    let mut ledger = sent(&["A1"]);
+    ledger.absorb(b"A2");
+    ledger.receive(b"A1");
+    ledger.absorb(b"A1");
+    assert_eq!((ledger.account().absorbed, ledger.account().missing), (0, 0));
+}
+
+#[test]
 fn altered_frames_and_duplicates_are_told_apart() {
     let account = received(&["A1", "A2"], &["A1", "A1", "Ax", "A2"]);
     assert_eq!((account.duplicates, account.altered, account.missing), (1, 1, 0));

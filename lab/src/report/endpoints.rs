@@ -33,7 +33,8 @@ pub struct Endpoints {
     pub out_of_sequence: u64,
     /// Frames received more often than they were sent; packets given to the application twice.
     pub duplicates: u64,
-    /// Frames of the capture that end at the first port by their nature, and were not played.
+    /// Frames that a gateway absorbed: repeats of what was on its way; and those of a capture that
+    /// end at the first port by their nature, which are not played.
     pub absorbed: u64,
     /// How often the play went on without frames that did not come.
     pub stalls: u64,
