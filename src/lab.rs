@@ -89,7 +89,8 @@ Examples:
       --path p1,rate=100G,delay=2.5ms,loss=1e-4 --compare
 
 Exit status: 0 done; 1 a gateway lost a buffer, traffic did not end, or a file could not be written;
-2 usage, or the capture could not be read. Losses are no failure here: they are what the report is about.";
+2 usage, or the capture could not be read to its end: what could be read was played all the same.
+Losses are no failure here: they are what the report is about.";
 
 /// Seeds, the last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +169,10 @@ pub(crate) fn run(args: &Args) -> Exit {
         report::complain("a gateway ended with buffers that did not come home: please report this");
         return Exit::Failed;
     }
-    printed
+    // All runs read the same input.
+    let errors = runs.first().map_or(&[][..], |run| &run.report.errors);
+    errors.iter().for_each(|error| report::complain(error));
+    if errors.is_empty() || printed == Exit::Failed { printed } else { Exit::Refused }
 }
 
 /// A run, what the same was without gateways if that was asked for, and what it took here.

@@ -40,6 +40,11 @@ pub(crate) trait Hosts {
     /// Time from the start to the last that counts.
     fn span(&self) -> Nanos;
 
+    /// What kept them from all that they were to do: nothing of the network.
+    fn errors(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What they sent and received, when the lines of the wide area carried `line_bytes`.
     fn report(&self, line_bytes: u64) -> Endpoints;
 }

@@ -96,6 +96,8 @@ pub(crate) struct Play {
     start: Time,
     origin: Option<u64>,
     ended: bool,
+    /// Why the capture could not be read any further.
+    cut: Option<CaptureError>,
     /// Frames that are not played.
     absorbed: u64,
 }
@@ -105,7 +107,8 @@ impl Play {
     pub(crate) fn new(reader: Reader<File>, at_a: Vec<Prefix>) -> Self {
         let hosts = Default::default();
         let sites = Sites::new(at_a);
-        Self { reader, sites, hosts, start: Time::ZERO, origin: None, ended: false, absorbed: 0 }
+        let start = Time::ZERO;
+        Self { reader, sites, hosts, start, origin: None, ended: false, cut: None, absorbed: 0 }
     }
 
     /// Lets the play start at `now`.
@@ -113,15 +116,24 @@ impl Play {
         self.start = now;
     }
 
-    /// Reads ahead. `buffer` gives empty buffers for frames.
+    /// Reads ahead. `buffer` gives empty buffers for frames. A capture that is cut short ends
+    /// where it is; one of which nothing can be read is an error.
     pub(crate) fn read_ahead(
         &mut self,
         mut buffer: impl FnMut() -> Vec<u8>,
     ) -> Result<(), CaptureError> {
         while !self.ended && self.waiting() < READ_AHEAD {
-            let Some(record) = self.reader.next()? else {
-                self.ended = true;
-                break;
+            let record = match self.reader.next() {
+                Ok(Some(record)) => record,
+                Ok(None) => {
+                    self.ended = true;
+                    break;
+                }
+                Err(error) if self.origin.is_none() => return Err(error),
+                Err(error) => {
+                    (self.ended, self.cut) = (true, Some(error));
+                    break;
+                }
             };
             let sight = stream::look(record.data).filter(|_| !is_link_local(record.data));
             let Some(sight) = sight else {
@@ -169,6 +181,11 @@ impl Play {
     /// Whether all frames have been sent.
     pub(crate) fn is_over(&self) -> bool {
         self.ended && self.waiting() == 0
+    }
+
+    /// Why the capture could not be read to its end.
+    pub(crate) fn cut(&self) -> Option<&CaptureError> {
+        self.cut.as_ref()
     }
 
     /// Time of the capture's first frame, in nanoseconds since 1970.

@@ -31,6 +31,9 @@ pub struct Report {
     pub wan: Wan,
     /// What the gateways did; nothing without them.
     pub gateways: Option<Gateways>,
+    /// Why the input could not be read to its end: what could be read was played.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
 }
 
 /// The scenario, in the report.

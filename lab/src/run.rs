@@ -177,6 +177,7 @@ impl<'a> Run<'a> {
             endpoints: self.hosts.report(line_bytes),
             wan: Wan::new(self.scenario, &counters, self.hosts.span()),
             gateways,
+            errors: self.hosts.errors(),
         })
     }
 

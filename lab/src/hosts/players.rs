@@ -114,6 +114,10 @@ impl Hosts for Players {
         self.last_delivery.since(self.start)
     }
 
+    fn errors(&self) -> Vec<String> {
+        self.play.cut().into_iter().map(ToString::to_string).collect()
+    }
+
     fn report(&self, line_bytes: u64) -> Endpoints {
         let accounts = self.ledgers.iter().map(Ledger::account);
         let account = accounts.fold(Account::default(), Account::plus);
