@@ -1,7 +1,7 @@
 //! Ports: where packets come in and go out, a burst at a time.
 //!
 //! A driver implements [`Port`]. Here are those that need no device: [`ring`] (memory) and
-//! [`file`] (captures).
+//! [`mod@file`] (captures).
 
 pub mod file;
 pub mod queue;
