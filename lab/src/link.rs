@@ -116,9 +116,20 @@ impl Link {
 
     /// Sends `frame`, which may get altered, at `now`; never earlier than the one before.
     pub fn send(&mut self, now: Time, frame: &mut [u8]) -> Arrivals {
-        let line_bytes = line_bytes(frame.len());
+        self.send_with(now, frame.len(), |damage| damage.strike(frame))
+    }
+
+    /// Sends a frame of `len` bytes at `now`. If it gets altered, `suffer` does that, and says
+    /// whether there was a byte to alter.
+    pub(crate) fn send_with(
+        &mut self,
+        now: Time,
+        len: usize,
+        suffer: impl FnOnce(Damage) -> bool,
+    ) -> Arrivals {
+        let line_bytes = line_bytes(len);
         self.counters.sent_packets += 1;
-        self.counters.sent_bytes += frame.len() as u64;
+        self.counters.sent_bytes += len as u64;
         self.counters.line_bytes += line_bytes;
         let sent = now.max(self.busy_until).after(self.serialisation(line_bytes));
         self.busy_until = sent;
@@ -132,12 +143,13 @@ impl Link {
         let again = 1 + self.duplicate.below(self.does.reorder_span());
         let corrupted = self.corrupt.happens(self.does.corrupt);
         let (place, change) = (self.corrupt.bits(), 1 + self.corrupt.below(255) as u8);
+        let damage = Damage { place, change };
 
         if lost || self.is_down(sent) {
             self.counters.dropped += 1;
             return Arrivals { first: None, second: None };
         }
-        if corrupted && corrupt(frame, place, change) {
+        if corrupted && suffer(damage) {
             self.counters.altered += 1;
         }
         let mut arrival = sent.after(self.does.delay);
@@ -197,18 +209,29 @@ pub(crate) fn line_time(line_bytes: u64, rate: u64) -> Nanos {
     bits.checked_div(u128::from(rate)).map_or(0, |time| u64::try_from(time).unwrap_or(u64::MAX))
 }
 
-/// Alters a byte behind the Ethernet header and its VLAN tags; whether there is one.
-fn corrupt(frame: &mut [u8], place: u64, change: u8) -> bool {
-    let mut header = 14;
-    while matches!(frame.get(header - 2..header), Some([0x81, 0x00] | [0x88, 0xa8])) {
-        header += 4;
+/// A byte to be altered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Damage {
+    /// Which, counted round and round.
+    place: u64,
+    /// Its bits to be turned.
+    change: u8,
+}
+
+impl Damage {
+    /// Alters a byte behind the Ethernet header and its VLAN tags; whether there is one.
+    pub(crate) fn strike(self, frame: &mut [u8]) -> bool {
+        let mut header = 14;
+        while matches!(frame.get(header - 2..header), Some([0x81, 0x00] | [0x88, 0xa8])) {
+            header += 4;
+        }
+        let Some(packet @ [_, ..]) = frame.get_mut(header..) else { return false };
+        let length = packet.len() as u64;
+        if let Some(byte) = packet.get_mut((self.place % length) as usize) {
+            *byte ^= self.change;
+        }
+        true
     }
-    let Some(packet @ [_, ..]) = frame.get_mut(header..) else { return false };
-    let length = packet.len() as u64;
-    if let Some(byte) = packet.get_mut((place % length) as usize) {
-        *byte ^= change;
-    }
-    true
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use crate::events::Events;
 use crate::link::{Link, LinkCounters};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Source};
 use crate::site::LAN;
 use crate::taps::{Tap, Taps, TapsError};
 
 /// The time a frame takes on a LAN, either way: those are without limit or fault.
 const LAN_DELAY: Nanos = MICROSECOND;
+/// How often a gateway under load looks at its ports: it finds in one burst what came since, as a
+/// busy one does, which is also what makes long runs bearable.
+const POLL: Nanos = 2 * MICROSECOND;
 /// Buffers kept for frames to come.
 const SPARE_BUFFERS: usize = 1 << 14;
 
@@ -28,11 +31,37 @@ pub(crate) enum Place {
     },
 }
 
+/// Bytes from which a gateway's frame under load is not copied: it keeps a packet buffer until it
+/// has arrived, as the replay buffer does. Short ones, such as acknowledgements, are kept nowhere
+/// else, and copied in no time.
+const MIN_SHARED: usize = 512;
+
+/// A frame under way.
+pub(crate) enum Load {
+    /// Bytes of its own.
+    Owned(Vec<u8>),
+    /// The packet of one segment that a gateway sent.
+    Shared(Frame),
+}
+
+impl Load {
+    /// All its bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(frame) => frame.head(),
+        }
+    }
+}
+
 /// Everything between hosts and gateways.
 pub(crate) struct Network {
-    under_way: Events<(Place, Vec<u8>)>,
+    under_way: Events<(Place, Load)>,
     /// Paths, each from site A and from site B.
     paths: Vec<[Link; 2]>,
+    /// RNICs load gateways, which look at their ports at multiples of [`POLL`].
+    under_load: bool,
     spare: Vec<Vec<u8>>,
     taps: Option<Taps>,
 }
@@ -44,7 +73,9 @@ impl Network {
             Link::new(does.unwrap_or_default(), scenario.seed, path as u64 * 2 + side)
         };
         let paths = (0..scenario.paths.len()).map(|path| [link(path, 0), link(path, 1)]);
-        Self { under_way: Events::default(), paths: paths.collect(), spare: Vec::new(), taps }
+        let paths = paths.collect();
+        let under_load = scenario.gateways && matches!(scenario.source, Source::Traffic(_));
+        Self { under_way: Events::default(), paths, under_load, spare: Vec::new(), taps }
     }
 
     /// Lets the play start: links count, and captures begin.
@@ -60,9 +91,11 @@ impl Network {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Takes back the buffer of a frame that has arrived.
-    pub(crate) fn recycle(&mut self, mut frame: Vec<u8>) {
-        if self.spare.len() < SPARE_BUFFERS {
+    /// Takes back a frame that has arrived, for its buffer.
+    pub(crate) fn recycle(&mut self, frame: Load) {
+        if let Load::Owned(mut frame) = frame
+            && self.spare.len() < SPARE_BUFFERS
+        {
             frame.clear();
             self.spare.push(frame);
         }
@@ -70,19 +103,23 @@ impl Network {
 
     /// The host of `side` sends.
     pub(crate) fn send_from_host(&mut self, now: Time, side: usize, frame: Vec<u8>) {
+        let frame = Load::Owned(frame);
         self.tap(now, Tap::Lan(side), &frame);
-        self.under_way.add(now.after(LAN_DELAY), (Place::Gateway { side, port: LAN }, frame));
+        self.enter_gateway(now.after(LAN_DELAY), side, LAN, frame);
     }
 
     /// The gateway of `side` sends.
     pub(crate) fn send_from_gateway(&mut self, now: Time, side: usize, port: usize, frame: &Frame) {
+        if self.under_load && frame.len() >= MIN_SHARED && frame.head().len() == frame.len() {
+            return self.forward(now, side, port, Load::Shared(frame.clone()));
+        }
         let mut bytes = self.buffer();
         frame.segments().for_each(|segment| bytes.extend_from_slice(segment));
-        self.forward(now, side, port, bytes);
+        self.forward(now, side, port, Load::Owned(bytes));
     }
 
     /// A frame leaves by a port of `side`'s gateway, or of what stands in its place.
-    pub(crate) fn forward(&mut self, now: Time, side: usize, port: usize, mut frame: Vec<u8>) {
+    pub(crate) fn forward(&mut self, now: Time, side: usize, port: usize, mut frame: Load) {
         if port == LAN {
             self.tap(now, Tap::Lan(side), &frame);
             self.under_way.add(now.after(LAN_DELAY), (Place::Host(side), frame));
@@ -91,21 +128,35 @@ impl Network {
         self.tap(now, Tap::Wan(side), &frame);
         let link = self.paths.get_mut(port - 1).and_then(|path| path.get_mut(side));
         let Some(link) = link else { return self.recycle(frame) };
-        let arrivals = link.send(now, &mut frame);
-        let place = Place::Gateway { side: 1 - side, port };
+        let arrivals = link.send_with(now, frame.bytes().len(), |damage| match &mut frame {
+            Load::Owned(bytes) => damage.strike(bytes),
+            Load::Shared(shared) => {
+                // Whoever sent it still has it, and as it was.
+                let mut bytes = shared.head().to_vec();
+                let struck = damage.strike(&mut bytes);
+                frame = Load::Owned(bytes);
+                struck
+            }
+        });
         if let Some(at) = arrivals.second {
             let mut copy = self.buffer();
-            copy.extend_from_slice(&frame);
-            self.under_way.add(at, (place, copy));
+            copy.extend_from_slice(frame.bytes());
+            self.enter_gateway(at, 1 - side, port, Load::Owned(copy));
         }
         match arrivals.first {
-            Some(at) => self.under_way.add(at, (place, frame)),
+            Some(at) => self.enter_gateway(at, 1 - side, port, frame),
             None => self.recycle(frame),
         }
     }
 
+    /// A frame gets to a gateway `at` this time, which finds it when it next looks.
+    fn enter_gateway(&mut self, at: Time, side: usize, port: usize, frame: Load) {
+        let found = if self.under_load { Time(at.0.next_multiple_of(POLL)) } else { at };
+        self.under_way.add(found, (Place::Gateway { side, port }, frame));
+    }
+
     /// Takes the next frame that has arrived at `now`.
-    pub(crate) fn arrival(&mut self, now: Time) -> Option<(Place, Vec<u8>)> {
+    pub(crate) fn arrival(&mut self, now: Time) -> Option<(Place, Load)> {
         let (place, frame) = self.under_way.take_due(now)?;
         if let Place::Gateway { side, port } = place
             && port != LAN
@@ -126,6 +177,11 @@ impl Network {
         links.map(|link| link.backlog(now)).max().unwrap_or(0)
     }
 
+    /// Lets go of whatever is still under way.
+    pub(crate) fn clear(&mut self) {
+        self.under_way = Events::default();
+    }
+
     /// What each path did in both directions.
     pub(crate) fn counters(&self) -> Vec<[LinkCounters; 2]> {
         self.paths.iter().map(|path| path.each_ref().map(Link::counters)).collect()
@@ -136,9 +192,9 @@ impl Network {
         self.taps.map_or(Ok(()), Taps::finish)
     }
 
-    fn tap(&mut self, now: Time, tap: Tap, frame: &[u8]) {
+    fn tap(&mut self, now: Time, tap: Tap, frame: &Load) {
         if let Some(taps) = &mut self.taps {
-            taps.write(tap, now, frame);
+            taps.write(tap, now, frame.bytes());
         }
     }
 }

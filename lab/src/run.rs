@@ -4,7 +4,7 @@ use dataplane::capture::CaptureError;
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::hosts::{self, Hosts};
-use crate::network::{Network, Place};
+use crate::network::{Load, Network, Place};
 use crate::report::{GatewayReport, Gateways, Report, ScenarioReport, Wan};
 use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
@@ -164,6 +164,8 @@ impl<'a> Run<'a> {
         let start = self.start.unwrap_or(self.now);
         let counters = self.network.counters();
         let line_bytes = counters.iter().flatten().map(|link| link.line_bytes).sum();
+        // What is under way keeps packet buffers of its gateway.
+        self.network.clear();
         let mut gateways = self.sites.iter_mut().map(|site| {
             let leaked = site.close(self.now);
             GatewayReport::new(site.gateway(), site.missed(), leaked)
@@ -208,15 +210,15 @@ impl<'a> Run<'a> {
         self.network.next_arrival().into_iter().chain(sites).chain(hosts).min()
     }
 
-    fn arrive(&mut self, place: Place, frame: Vec<u8>) -> Result<(), LabError> {
+    fn arrive(&mut self, place: Place, frame: Load) -> Result<(), LabError> {
         match place {
             Place::Host(side) => {
-                self.hosts.receive(self.now, side, &frame);
+                self.hosts.receive(self.now, side, frame.bytes());
                 self.network.recycle(frame);
             }
             Place::Gateway { side, port } => match self.sites.get_mut(side) {
                 Some(site) => {
-                    site.receive(port, &frame);
+                    site.receive(port, frame.bytes());
                     self.network.recycle(frame);
                     self.given[side] += 1;
                     if self.given[side] == BATCH {

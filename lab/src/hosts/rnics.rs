@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::Hosts;
-use crate::network::Network;
+use crate::network::{Load, Network};
 use crate::report::{Endpoints, MessageReport};
 use crate::rnic::{Completion, Counters, QpNumber, Rnic, RnicSettings, Status, WorkRequest};
 use crate::run::LabError;
@@ -158,7 +158,7 @@ impl End {
             self.free = now.after(plan.line_time(frame.len()));
             network.send_from_host(now, side, frame);
         } else {
-            network.recycle(frame);
+            network.recycle(Load::Owned(frame));
         }
         sends
     }
