@@ -323,7 +323,8 @@ fn repair(
         return true;
     }
     let skip = behind.cast_unsigned().saturating_sub(unconfirmed);
-    let guard = sender.rtt.smoothed() / 2;
+    // A request that the network doubled; the far side's own second one comes later.
+    let guard = sender.rtt.spacing() / 2;
     let mut gone = Draft::gone(channel as u8);
     let mut room = true;
     let mut at = range.start.plus(skip);

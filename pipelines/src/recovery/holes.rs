@@ -26,8 +26,10 @@ struct Hole {
     found: Time,
     /// When it was last asked for; meaningful once `rounds` is above zero.
     asked: Time,
-    /// How often it was asked for.
+    /// How often it was asked for, a round trip apart.
     rounds: u32,
+    /// Whether it is to be asked for once more in this round: see [`Holes::asks_twice`].
+    twice: bool,
 }
 
 /// A range to ask for: `count` numbers from `start` on.
@@ -134,7 +136,8 @@ impl Holes {
             return false;
         }
         self.missing += u64::from(to.offset_from(self.next));
-        let hole = Hole { start: self.next, end: to, found: now, asked: now, rounds: 0 };
+        let hole =
+            Hole { start: self.next, end: to, found: now, asked: now, rounds: 0, twice: false };
         self.holes.push_back(hole);
         self.next = to;
         true
@@ -204,6 +207,10 @@ impl Holes {
             }
         }
         self.missing -= u64::from(end.offset_from(start));
+        // Those that were asked for come first.
+        if self.holes.front().is_none_or(|hole| hole.rounds == 0) {
+            self.retry_at = Time::NEVER;
+        }
         true
     }
 
@@ -243,27 +250,45 @@ impl Holes {
             return;
         }
         let fresh = self.holes.iter().rev().take_while(|hole| hole.rounds == 0).count();
-        let first = self.holes.len() - fresh;
+        let (first, twice) = (self.holes.len() - fresh, self.asks_twice());
         for hole in self.holes.range_mut(first..) {
             if hole.found.after(self.tolerance) > now || !put(hole, now, &mut ask) {
                 break;
             }
-            self.retry_at = self.retry_at.min(now.after(rtt.wait(0)));
+            hole.twice = twice;
+            self.retry_at = self.retry_at.min(hole.due(rtt));
         }
     }
 
-    /// Asks again for what was not answered; looks at all holes, so it runs at most some sixteen
-    /// times a round trip. `false` when `ask` had no more room.
+    /// Whether each hole is asked for twice a round, a little apart, so that it takes two losses
+    /// to cost another round trip: of a request, or of a repair. That doubles repairs, which is
+    /// little as long as little is missing.
+    fn asks_twice(&self) -> bool {
+        self.missing <= 8
+            || self.missing * 16 <= u64::from(self.next.offset_from(self.cumulative()))
+    }
+
+    /// Asks again for what was not answered; looks at all holes, so it runs at most some sixty
+    /// times a round trip, less often when there are many. `false` when `ask` had no more room.
     fn ask_again(&mut self, now: Time, rtt: &Rtt, ask: &mut impl FnMut(Range) -> bool) -> bool {
-        let quantum = (rtt.smoothed() / 16).clamp(MILLISECOND / 50, 5 * MILLISECOND);
+        let quantum = match self.holes.len() {
+            0..512 => rtt.spacing() / 2,
+            _ => (rtt.smoothed() / 16).clamp(MILLISECOND / 50, 5 * MILLISECOND),
+        };
+        let twice = self.asks_twice();
         self.retry_at = Time::NEVER;
         for hole in self.holes.iter_mut().take_while(|hole| hole.rounds > 0) {
-            if hole.asked.after(rtt.wait(hole.rounds - 1)) <= now && !put(hole, now, ask) {
-                self.retry_at = now;
-                return false;
+            if hole.due(rtt) <= now {
+                let again = std::mem::take(&mut hole.twice);
+                let asked = if again { ask(hole.range()) } else { put(hole, now, ask) };
+                if !asked {
+                    hole.twice = again;
+                    self.retry_at = now;
+                    return false;
+                }
+                hole.twice = !again && twice;
             }
-            let due = hole.asked.after(rtt.wait(hole.rounds - 1));
-            self.retry_at = self.retry_at.min(due.max(now.after(quantum)));
+            self.retry_at = self.retry_at.min(hole.due(rtt).max(now.after(quantum)));
         }
         true
     }
@@ -276,10 +301,23 @@ impl Holes {
     }
 }
 
-/// Asks for one hole.
+impl Hole {
+    fn range(&self) -> Range {
+        Range { start: self.start, count: self.end.offset_from(self.start) }
+    }
+
+    /// When it is to be asked for again.
+    fn due(&self, rtt: &Rtt) -> Time {
+        match self.twice {
+            true => self.asked.after(rtt.spacing()),
+            false => self.asked.after(rtt.wait(self.rounds.saturating_sub(1))),
+        }
+    }
+}
+
+/// Asks for one hole; a round begins.
 fn put(hole: &mut Hole, now: Time, ask: &mut impl FnMut(Range) -> bool) -> bool {
-    let range = Range { start: hole.start, count: hole.end.offset_from(hole.start) };
-    let taken = ask(range);
+    let taken = ask(hole.range());
     if taken {
         hole.asked = now;
         hole.rounds = hole.rounds.saturating_add(1);
@@ -324,13 +362,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_asked_for_at_once_and_again_after_patience() {
+    fn a_gap_is_asked_for_at_once_twice_and_again_after_patience() {
         let mut holes = Holes::new(4);
         arrive(&mut holes, 0, 0);
         assert_eq!(arrive(&mut holes, 4, 1), Arrival::New);
         assert_eq!((holes.due(), holes.cumulative(), holes.missing()), (Time(1), Seq(1), 3));
         assert_eq!(ask(&mut holes, Time(1)), [(1, 3)]);
         assert_eq!(ask(&mut holes, Time(2)), []);
+        let second = holes.due();
+        assert_eq!(second, Time(1 + RTT / 32));
+        assert_eq!(ask(&mut holes, second), [(1, 3)]);
         let again = holes.due();
         assert!(again.0 > RTT && again.0 < 2 * RTT, "{again:?}");
         assert_eq!(arrive(&mut holes, 2, RTT + 1), Arrival::Repair(Some(RTT)));
@@ -338,6 +379,14 @@ mod tests {
         assert_eq!(arrive(&mut holes, 1, again.0 + 1), Arrival::Repair(None), "the first repair");
         assert_eq!(holes.tolerance(), 0);
         assert_eq!(holes.cumulative(), Seq(3));
+    }
+
+    #[test]
+    fn much_that_is_missing_is_asked_for_once_a_round() {
+        let mut holes = Holes::new(100);
+        (0..100).for_each(|n| _ = arrive(&mut holes, 2 * n + 1, 0));
+        assert_eq!(ask(&mut holes, Time(0)).len(), 100);
+        assert!(holes.due().0 > RTT, "{:?}", holes.due());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The round trip: smoothed, its variance and its least value (RFC 6298, section 2).
 
-use dataplane::time::{MICROSECOND, Nanos};
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 
 /// An estimate of a round trip. Samples of repeated packets are the caller's to leave out (Karn).
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,13 @@ impl Rtt {
         self.patience() << doublings
     }
 
+    /// How far apart two requests for the same lie in one round: further than most bursts of
+    /// losses, and nothing beside the round trip.
+    #[must_use]
+    pub fn spacing(&self) -> Nanos {
+        (self.smoothed / 32).clamp(50 * MICROSECOND, MILLISECOND)
+    }
+
     /// Whether a measurement was taken in.
     #[must_use]
     pub fn is_measured(&self) -> bool {
@@ -74,7 +81,6 @@ impl Rtt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dataplane::time::MILLISECOND;
 
     #[test]
     fn the_first_sample_replaces_the_assumption() {
