@@ -112,6 +112,8 @@ pub struct Traffic {
     pub pmtu: Pmtu,
     /// Bytes that a site may have under way, over all queue pairs; by default enough for the paths.
     pub window: Option<u64>,
+    /// A host's line, bits a second; by default a multiple of all paths together.
+    pub line: Option<u64>,
 }
 
 impl Default for Traffic {
@@ -129,6 +131,7 @@ impl Default for Traffic {
             direction: Direction::Ab,
             pmtu: Pmtu::B4096,
             window: None,
+            line: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use config::units::Bytes;
+use config::units::{Bytes, Rate};
 
 use super::{Direction, Mix, Traffic};
 use crate::rnic::Timer;
@@ -24,8 +24,8 @@ pub struct TrafficError(String);
 impl FromStr for Traffic {
     type Err = TrafficError;
 
-    /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr
-    /// and direction; all have defaults but verb.
+    /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
+    /// direction and line; all have defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -66,8 +66,10 @@ fn set(traffic: &mut Traffic, key: &str, value: &str) -> Result<(), String> {
         "retry" => traffic.retry = number(value, 0..=7)? as u8,
         "rnr" => traffic.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
         "direction" => traffic.direction = one_of(&Direction::ALL, value)?,
+        "line" => traffic.line = Some(line(value)?),
         _ => {
-            let known = "verb, qps, size, messages, timer, reads, retry, rnr, direction";
+            let known = "verb, qps, size, messages, timer, reads, retry, rnr, direction, \
+                         line";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -98,6 +100,11 @@ fn size(value: &str) -> Result<u32, String> {
     Ok(bytes as u32)
 }
 
+fn line(value: &str) -> Result<u64, String> {
+    let Rate(rate) = value.parse::<Rate>().map_err(|error| error.to_string())?;
+    if rate == 0 { Err(wrong(value, "above 0")) } else { Ok(rate) }
+}
+
 fn timer(value: &str) -> Result<Timer, String> {
     if value == "adaptive" {
         let Timer::Fixed(configured) = Traffic::default().timer else { return Ok(Timer::Fixed(0)) };
@@ -123,7 +130,7 @@ mod tests {
     #[test]
     fn all_that_can_be_said_is_understood() {
         let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
-                    direction=both";
+                    direction=both,line=25G";
         let expected = Traffic {
             verb: Mix::Mixed,
             qps: 16,
@@ -134,6 +141,7 @@ mod tests {
             retry: 3,
             rnr: Some(10),
             direction: Direction::Both,
+            line: Some(25_000_000_000),
             ..Traffic::default()
         };
         assert_eq!(text.parse(), Ok(expected));

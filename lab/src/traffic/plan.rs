@@ -7,8 +7,11 @@ use crate::link;
 use crate::rnic::{Behaviour, QpSettings, Receives};
 use crate::scenario::{Bounds, PathScenario};
 
-/// A host's line if a path has no rate: bits a second.
+/// What counts as the rate of all paths if one has none: bits a second.
 const UNLIMITED_RATE: u64 = 100_000_000_000;
+/// A host's line is that much faster than all paths together: one stands here for the many of a
+/// site, and what it sends in vain (repeats that are absorbed) must not count as the network's.
+const FASTER: u64 = 4;
 /// Bandwidth-delay products that may be under way: repairs take round trips, and nobody should
 /// have to wait for them.
 const PRODUCTS: u64 = 4;
@@ -51,8 +54,9 @@ impl Plan {
     /// From what is asked for.
     #[must_use]
     pub fn new(traffic: &Traffic, paths: &[PathScenario]) -> Self {
-        let line_rate = line_rate(paths);
-        let window = traffic.window.unwrap_or_else(|| PRODUCTS * round_trips(paths, line_rate));
+        let wide_rate = wide_rate(paths);
+        let line_rate = traffic.line.unwrap_or_else(|| wide_rate.saturating_mul(FASTER));
+        let window = traffic.window.unwrap_or_else(|| PRODUCTS * round_trips(paths, wide_rate));
         let qps = u64::from(traffic.qps.max(1));
         let pmtu = traffic.pmtu.bytes();
         let window_packets = (window / qps / u64::from(pmtu)).clamp(MIN_WINDOW, MAX_WINDOW);
@@ -122,15 +126,15 @@ impl Plan {
 }
 
 /// The rates of all paths together.
-fn line_rate(paths: &[PathScenario]) -> u64 {
+fn wide_rate(paths: &[PathScenario]) -> u64 {
     let rates: Option<Vec<u64>> = paths.iter().map(|path| path.does.rate).collect();
     rates.map_or(UNLIMITED_RATE, |rates| rates.into_iter().fold(0, u64::saturating_add)).max(1)
 }
 
 /// Bytes that all paths together carry in a round trip of the longest.
-fn round_trips(paths: &[PathScenario], line_rate: u64) -> u64 {
+fn round_trips(paths: &[PathScenario], rate: u64) -> u64 {
     let longest = paths.iter().map(|path| path.does.delay).max().unwrap_or(0);
-    let bits = u128::from(line_rate) * 2 * u128::from(longest) / u128::from(SECOND);
+    let bits = u128::from(rate) * 2 * u128::from(longest) / u128::from(SECOND);
     u64::try_from(bits / 8).unwrap_or(u64::MAX / PRODUCTS).min(u64::MAX / PRODUCTS)
 }
 
@@ -148,7 +152,7 @@ mod tests {
     fn the_window_is_four_products_shared_by_the_queue_pairs() {
         let far = ["p1,rate=60G,delay=1ms", "p2,rate=40G,delay=2.5ms"];
         let plan = plan("verb=write,qps=16,messages=10000", &far);
-        assert_eq!(plan.line_rate, 100_000_000_000);
+        assert_eq!(plan.line_rate, 400_000_000_000);
         // 4 × 100 Gbit/s × 5 ms are 250 MB.
         assert_eq!(plan.window_packets, 250_000_000 / 16 / 4096);
         assert_eq!(plan.reads, 16);
@@ -158,7 +162,8 @@ mod tests {
     #[test]
     fn small_and_large_windows_have_bounds() {
         let near = plan("verb=read,qps=1000,size=1KiB,messages=1", &["p1"]);
-        assert_eq!((near.line_rate, near.window_packets, near.reads), (UNLIMITED_RATE, 16, 16));
+        assert_eq!((near.line_rate / FASTER, near.window_packets), (UNLIMITED_RATE, 16));
+        assert_eq!(near.reads, 16);
         // No more room than there are messages, and some.
         assert_eq!(near.packets_in(near.bounds().hold_bytes), 1_500 + SLACK);
         let far = plan("verb=read,size=1KiB,messages=999999", &["p1,delay=60s"]);
