@@ -8,7 +8,7 @@ use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
 use super::peer::{Peer, Timer};
 use super::session::Outcome;
 use super::{Common, wan_to_lan};
-use crate::recovery::{LanePosition, Lookup, Range, Seq};
+use crate::recovery::{Confirmations, LanePosition, Lookup, Range, Seq};
 use crate::shield::Shield;
 use crate::tunnel::control::{
     Blocks, Draft, GoneItem, Hello, Items, Message, envelope, is_authentic, read,
@@ -246,6 +246,7 @@ fn on_hello(
         common.shield.iter_mut().for_each(Shield::forget);
         for sender in &mut peer.senders {
             sender.replay.reset(&mut common.memory);
+            sender.confirmations = Confirmations::default();
         }
         peer.restart(hello.channels, hello.lanes, &common.settings.recovery);
     }
@@ -289,12 +290,14 @@ fn on_feedback(
         let channel = usize::from(block.channel);
         let Some(sender) = peer.senders.get_mut(channel) else { continue };
         if sender.replay.confirm(block.cumulative, &mut common.memory) > 0 {
-            sender.unanswered = 0;
+            sender.answered(now);
+            let step = sender.rtt.smoothed() / 16;
+            sender.confirmations.note(block.cumulative, now, step);
         }
         let sample = now.0.wrapping_sub(echoed_time);
         if index == 0 && echoed_time != 0 && sample < LONGEST_RTT {
             sender.rtt.sample(sample);
-            sender.unanswered = 0;
+            sender.answered(now);
         }
         for range in block.ranges {
             if !repair(common, peer, channel, range, now, queues) {

@@ -106,10 +106,7 @@ fn is_absorbed(
     };
     let carried = Carried { channel: channel as u8, seq: sender.replay.next() };
     let rtt = sender.rtt.smoothed();
-    shield.absorbs(packet, carried, now, rtt, |before| {
-        let sender = peer.senders.get(usize::from(before.channel));
-        sender.is_some_and(|sender| sender.replay.holds(before.seq))
-    })
+    shield.absorbs(packet, carried, now, rtt, |newest| peer.under_way_until(newest, now))
 }
 
 /// Numbers and encapsulates a packet, remembers it and queues it; the queue has room.

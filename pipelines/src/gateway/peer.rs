@@ -8,11 +8,15 @@ use dataplane::wheel::TimerId;
 
 use super::session::Session;
 use super::settings::{Behind, Carry, MAX_CHANNELS, PeerSettings, RecoverySettings, Settings};
-use crate::recovery::{Holes, Order, OrderLimits, Replay, Rtt, Seq};
+use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
+use crate::shield::Carried;
 use crate::tunnel::outer::{End, Outer, ip_overhead};
 
 /// Most lanes a peer may announce: the header has 16 bits for them.
 pub(super) const MAX_LANES: u32 = 65_536;
+
+/// Probes in vain after which a path is taken to be in trouble.
+const TROUBLE: u32 = 2;
 
 /// The send side of one channel.
 pub(super) struct Sender {
@@ -22,10 +26,13 @@ pub(super) struct Sender {
     /// Bytes it carries at most in a packet, behind the tunnel header.
     pub(super) largest: usize,
     pub(super) replay: Replay,
+    pub(super) confirmations: Confirmations,
     pub(super) rtt: Rtt,
     pub(super) last_probe: Time,
     /// Probes since anything was confirmed.
     pub(super) unanswered: u32,
+    /// When it last began to be answered again.
+    pub(super) recovered: Time,
 }
 
 /// The receive side of one of the peer's channels.
@@ -100,7 +107,34 @@ impl Timer {
     }
 }
 
+impl Sender {
+    /// The far side answers.
+    pub(super) fn answered(&mut self, now: Time) {
+        if self.unanswered >= TROUBLE {
+            self.recovered = now;
+        }
+        self.unanswered = 0;
+    }
+
+    /// Until when its path was in trouble: now, if it is.
+    fn troubled_until(&self, now: Time) -> Time {
+        if self.unanswered >= TROUBLE { now } else { self.recovered }
+    }
+}
+
 impl Peer {
+    /// Until when something of a stream may have been under way, the newest packet of which was
+    /// `newest`: that packet or, on a path in trouble, an acknowledgement.
+    pub(super) fn under_way_until(&self, newest: Carried, now: Time) -> Time {
+        let confirmed = match self.senders.get(usize::from(newest.channel)) {
+            Some(sender) if sender.replay.holds(newest.seq) => return now,
+            Some(sender) => sender.confirmations.when(newest.seq),
+            None => Time::ZERO,
+        };
+        let trouble = self.senders.iter().map(|sender| sender.troubled_until(now));
+        trouble.fold(confirmed, Time::max)
+    }
+
     /// A peer, number `index` of the gateway. The settings have been checked.
     pub(super) fn new(
         settings: &Settings,
@@ -212,9 +246,11 @@ fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
                 port: path.port,
                 largest: (path.mtu as usize).saturating_sub(overhead),
                 replay: Replay::new(settings.recovery.replay_packets),
+                confirmations: Confirmations::default(),
                 rtt,
                 last_probe: Time::ZERO,
                 unanswered: 0,
+                recovered: Time::ZERO,
             });
         }
     }

@@ -7,12 +7,14 @@
 //! ```
 //! Nothing here knows a packet's format or sends anything: [`crate::gateway`] does.
 
+mod confirmations;
 mod holes;
 mod order;
 mod replay;
 mod rtt;
 mod seq;
 
+pub use confirmations::Confirmations;
 pub use holes::{Arrival, Holes, Range};
 pub use order::{Order, OrderLimits, Placement};
 pub use replay::{LanePosition, Lookup, Replay, ReplayMemory};

@@ -3,9 +3,9 @@
 //! An RNIC repeats everything unacknowledged when its timer fires, and adaptive timers fire within
 //! milliseconds: before the first acknowledgement can be there, and whenever a repair takes a round
 //! trip or two. A repeat is absorbed as long as the gateway holds packets of its stream unconfirmed,
-//! and, once all are confirmed, until the stream has stood still for some round trips: the
-//! acknowledgement of what was confirmed is on its way too. Then it passes, for an acknowledgement
-//! may have been lost between gateway and RNIC. What the receiving RNIC asks for (a NAK of a sequence
+//! and, once all are confirmed, for some round trips more, counted from that and from the last
+//! acknowledgement: those of what was confirmed are on their way too. Then it passes, for an
+//! acknowledgement may have been lost between gateway and RNIC. What the receiving RNIC asks for (a NAK of a sequence
 //! error, or not ready) passes at once.
 //!
 //! A repeat that passes by mistake costs bandwidth; one that is absorbed by mistake costs the RNIC's
@@ -26,8 +26,7 @@ use crate::wire::psn::Psn;
 pub(crate) use requests::Carried;
 pub(crate) use sight::Found;
 
-/// A stream whose packets are confirmed must stand still for this many round trips, within these
-/// bounds, before repeats pass.
+/// A stream must stand still for this many round trips, within these bounds, before repeats pass.
 const QUIET_ROUNDS: Nanos = 4;
 const LEAST_QUIET: Nanos = 2 * MILLISECOND;
 const MOST_QUIET: Nanos = 400 * MILLISECOND;
@@ -80,7 +79,8 @@ impl Shield {
 
     /// Whether a packet from the LAN, which would be carried as `carried`, is to be absorbed.
     /// `head` are the bytes of its first segment, with its headers where they were `found`. `rtt`:
-    /// the path's round trip. `is_held`: whether a packet is unconfirmed in the replay buffer.
+    /// the path's round trip. `under_way_until`: when a packet was confirmed; now, if it is not and is
+    /// in the replay buffer.
     #[inline]
     pub(crate) fn absorbs(
         &mut self,
@@ -88,7 +88,7 @@ impl Shield {
         carried: Carried,
         now: Time,
         rtt: Nanos,
-        is_held: impl Fn(Carried) -> bool,
+        under_way_until: impl Fn(Carried) -> Time,
     ) -> bool {
         let Some(sight) = Sight::of(head, found) else { return false };
         if sight.kind() != Kind::Request {
@@ -103,7 +103,7 @@ impl Shield {
             self.pairs.value_of(&key.hosts(), now).1.add(slot);
         }
         let quiet = || (QUIET_ROUNDS * rtt).clamp(LEAST_QUIET, MOST_QUIET);
-        requests.is_repeat(&sight, carried, now, quiet, is_held)
+        requests.is_repeat(&sight, carried, now, quiet, under_way_until)
     }
 
     /// Takes note of a packet that is given to the LAN.

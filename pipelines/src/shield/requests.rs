@@ -50,15 +50,15 @@ impl Requests {
     /// Whether a request is the RNIC's repeat of one that is still on its way, or whose
     /// acknowledgement may be. If not, it will be carried as `carried`.
     ///
-    /// `is_held`: whether a packet is unconfirmed in the replay buffer. `quiet`: for how long a
-    /// stream whose packets are all confirmed must have stood still before repeats pass.
+    /// `under_way_until`: when a packet was confirmed, or now. `quiet`: for how long a stream must
+    /// have stood still, nothing of it under way, before repeats pass.
     pub(super) fn is_repeat(
         &mut self,
         request: &Sight<'_>,
         carried: Carried,
         now: Time,
         quiet: impl Fn() -> Nanos,
-        is_held: impl Fn(Carried) -> bool,
+        under_way_until: impl Fn(Carried) -> Time,
     ) -> bool {
         let Some(newest) = self.newest else {
             self.begin(request, carried, now);
@@ -75,7 +75,7 @@ impl Requests {
         } else if self.again.is_some_and(|from| psn.ahead_of(from) >= 0) {
             // What was asked for: everything behind it follows, as if it were new.
             self.again = None;
-        } else if is_held(newest) || now.since(self.moved) < quiet() {
+        } else if now.since(self.moved.max(under_way_until(newest))) < quiet() {
             return true;
         }
         self.carry(request, carried, now);

@@ -43,21 +43,22 @@ struct Bed {
     shield: Shield,
     now: Time,
     sent: u32,
-    confirmed: u32,
+    /// Numbers that are confirmed, and since when.
+    confirmed: (u32, Time),
 }
 
 impl Bed {
     fn new() -> Self {
-        Self { shield: Shield::new(64, 1), now: Time(1), sent: 0, confirmed: 0 }
+        Self { shield: Shield::new(64, 1), now: Time(1), sent: 0, confirmed: (0, Time::ZERO) }
     }
 
     /// Whether a request goes through.
     fn passes(&mut self, opcode: u8, qp: u32, psn: u32, body: &[u8]) -> bool {
         let frame = frame(1, 2, opcode, qp, psn, body);
         let carried = Carried { channel: 0, seq: Seq(self.sent) };
-        let confirmed = self.confirmed;
-        let is_held = |held: Carried| held.seq.0 >= confirmed;
-        let passes = !self.shield.absorbs((&frame, &FOUND), carried, self.now, RTT, is_held);
+        let ((confirmed, since), now) = (self.confirmed, self.now);
+        let until = |before: Carried| if before.seq.0 < confirmed { since } else { now };
+        let passes = !self.shield.absorbs((&frame, &FOUND), carried, self.now, RTT, until);
         self.sent += u32::from(passes);
         passes
     }
@@ -80,7 +81,7 @@ impl Bed {
     }
 
     fn confirm_all(&mut self) {
-        self.confirmed = self.sent;
+        self.confirmed = (self.sent, self.now);
     }
 
     fn wait(&mut self, span: Nanos) {
@@ -108,6 +109,19 @@ fn a_repeat_passes_once_all_is_confirmed_and_the_stream_stood_still() {
     // The acknowledgement was lost behind the gateway: all that the RNIC repeats now passes.
     assert!((100..110).all(|psn| bed.write(psn)));
     assert!((100..110).all(|psn| !bed.write(psn)), "and is on its way again");
+}
+
+/// A path was dead for long, and so the stream had stood still for long when it was confirmed: the
+/// acknowledgements are on their way.
+#[test]
+fn a_confirmation_after_an_outage_is_no_lost_acknowledgement() {
+    let mut bed = Bed::new();
+    assert!((100..110).all(|psn| bed.write(psn)));
+    bed.wait(10 * QUIET);
+    bed.confirm_all();
+    assert!(!bed.write(100));
+    bed.wait(QUIET);
+    assert!(bed.write(100));
 }
 
 #[test]
