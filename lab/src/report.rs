@@ -123,6 +123,10 @@ pub struct Gateways {
 pub struct GatewayReport {
     /// Packets sent again.
     pub resent_packets: u64,
+    /// Bytes of the packets sent for the first time.
+    pub tunnelled_bytes: u64,
+    /// Bytes of what gateways tell each other: hellos, confirmations, requests, probes.
+    pub control_bytes: u64,
     /// Messages that asked for packets.
     pub nacks_sent: u64,
     /// Packets that came after they were asked for.
@@ -222,6 +226,8 @@ impl GatewayReport {
         let (counters, memory) = (gateway.counters(), gateway.replay_memory());
         Self {
             resent_packets: counters.resent.packets,
+            tunnelled_bytes: counters.tunnelled.bytes,
+            control_bytes: counters.control.bytes,
             nacks_sent: counters.nacks_sent,
             repaired: counters.repaired,
             replay_high_water_bytes: memory.high_water,
