@@ -16,7 +16,7 @@ DEMO_CAPTURE ?= pcap-tests/captures/rc-write.pcap
 DEMO_PATH ?= p1,rate=10G,delay=2.5ms,loss=0.01
 DEMO_SEED ?= 1
 
-.PHONY: help setup build demo test bench instructions lint fuzz clean
+.PHONY: help setup build demo test bench limits instructions lint fuzz clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +43,9 @@ test: setup ## all tests, then ten seconds of each fuzz target
 
 bench: setup ## all benches: criterion, and the whole worker (packets a second, cycles, allocations)
 	cargo bench --workspace --locked
+
+limits: setup ## goodput and completion times against loss, beside what is possible: docs/limits.md, docs/limits.svg
+	cargo run --release --locked -p compute-gateway-benches --bin limits -- docs
 
 instructions: setup ## instructions a packet of each stage, counted by callgrind: exact on a noisy machine
 	benches/instructions.sh
