@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
-    /// many), line (rate of a host's line; without it four times that of all paths).
+    /// many), line (rate of a host's line; without it sixteen times that of all paths).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with = "input")]
     traffic: Option<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).

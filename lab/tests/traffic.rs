@@ -175,6 +175,6 @@ fn the_report_says_what_was_asked_for() {
     );
     // 4 × 25 Gbit/s × 1 ms, in whole packets a queue pair.
     let window = 12_500_000 / 2 / 4096 * 4096 * 2;
-    assert_eq!((said.window_bytes, said.host_line_bps), (window, 100_000_000_000));
+    assert_eq!((said.window_bytes, said.host_line_bps), (window, 400_000_000_000));
     assert_eq!((report.input, report.mode), (None, Some("tunnel")));
 }

@@ -11,7 +11,7 @@ use crate::scenario::{Bounds, PathScenario};
 const UNLIMITED_RATE: u64 = 100_000_000_000;
 /// A host's line is that much faster than all paths together: one stands here for the many of a
 /// site, and what it sends in vain (repeats that are absorbed) must not count as the network's.
-const FASTER: u64 = 4;
+const FASTER: u64 = 16;
 /// Bandwidth-delay products that may be under way: repairs take round trips, and nobody should
 /// have to wait for them.
 const PRODUCTS: u64 = 4;
@@ -152,7 +152,7 @@ mod tests {
     fn the_window_is_four_products_shared_by_the_queue_pairs() {
         let far = ["p1,rate=60G,delay=1ms", "p2,rate=40G,delay=2.5ms"];
         let plan = plan("verb=write,qps=16,messages=10000", &far);
-        assert_eq!(plan.line_rate, 400_000_000_000);
+        assert_eq!(plan.line_rate, 1_600_000_000_000);
         // 4 × 100 Gbit/s × 5 ms are 250 MB.
         assert_eq!(plan.window_packets, 250_000_000 / 16 / 4096);
         assert_eq!(plan.reads, 16);
