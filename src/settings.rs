@@ -69,6 +69,7 @@ fn peer(peer: &Peer) -> gw::PeerSettings {
                     .collect(),
             ),
         },
+        numbering: gw::Numbering::Tunnel,
         carry: match peer.carry {
             Carry::Ethernet => gw::Carry::Ethernet,
             Carry::Ip => gw::Carry::Ip,

@@ -29,6 +29,7 @@ fn settings(own: u8, peer: u8) -> Settings {
             name: "peer".into(),
             address: [192, 0, 2, peer].into(),
             behind: Behind::Everything,
+            numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
             lan: LAN,
             key: b"a key of the pair".to_vec(),
