@@ -116,12 +116,16 @@ impl Inbound {
             Place::Pass if room => Placed::Deliver(packet),
             Place::Pass | Place::Refused => Placed::Refused(packet),
             Place::Twice => Placed::Twice(packet),
-            Place::At(key) if room && stream.is_free(key) => Placed::Deliver(packet),
-            Place::At(key) => {
+            Place::At(key) | Place::Behind(key) if room && stream.is_free(key) => {
+                Placed::Deliver(packet)
+            }
+            Place::At(key) | Place::Behind(key) => {
+                let again = matches!(place, Place::Behind(_));
+                let span = if again { 0 } else { stream.span(number) };
                 self.held += 1;
                 self.held_bytes += packet.footprint() as u64;
                 self.high_water = self.high_water.max(self.held_bytes);
-                stream.hold(key, number, packet, now);
+                stream.hold(key, span, packet, now);
                 Placed::Held
             }
         };

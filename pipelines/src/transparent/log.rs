@@ -176,6 +176,7 @@ impl Log {
         if cumulative.ahead_of(self.next) > 0 {
             return 0;
         }
+        self.evicted = self.evicted.filter(|evicted| evicted.ahead_of(cumulative) > 0);
         while let Some(sent) = self.packets.front()
             && cumulative.ahead_of(sent.end) >= 0
         {
@@ -233,6 +234,7 @@ impl Log {
             probe,
             limit,
             unknown: !self.begun,
+            lost: self.evicted.is_some(),
         }
     }
 

@@ -20,7 +20,7 @@ const HOLES: u32 = 1_024;
 struct Held {
     /// Where it stands: nothing before this may be missing when it goes.
     key: Seq,
-    /// Numbers it takes.
+    /// Numbers it takes; none if it took them before.
     span: u32,
     since: Time,
     packet: Packet,
@@ -31,7 +31,9 @@ struct Held {
 pub(crate) enum Place {
     /// It stands here: it goes when nothing before it is missing.
     At(Seq),
-    /// It was received before, or is not of the stream's present life: it goes as it is.
+    /// It was received before: it goes behind all that was sent before it.
+    Behind(Seq),
+    /// It is not of the stream's present life: it goes as it is.
     Pass,
     /// A second copy of one that waits.
     Twice,
@@ -101,7 +103,7 @@ impl Stream {
         self.begun = true;
         self.bare = None;
         self.holes = Holes::growing(HOLES, at);
-        for held in &self.held {
+        for held in self.held.iter().filter(|held| held.span > 0) {
             self.holes.arrive_span(held.key, held.span, now, rtt);
         }
     }
@@ -156,8 +158,10 @@ impl Stream {
             Arrival::Refused => Place::Refused,
             Arrival::Duplicate => {
                 self.dirty = true;
-                let waits = self.held.iter().any(|held| held.key == seq && held.span > 0);
-                if waits { Place::Twice } else { Place::Pass }
+                match self.held.iter().any(|held| held.key == seq && held.span > 0) {
+                    true => Place::Twice,
+                    false => Place::Behind(self.holes.next()),
+                }
             }
         }
     }
@@ -258,7 +262,7 @@ impl Stream {
         }
         let mut lost = self.skip(front);
         if front.ahead_of(self.holes.next()) > 0 {
-            lost += u32::from(!announced.response);
+            lost += u32::from(announced.lost);
             self.holes.pass(front);
         }
         if announced.limit {
@@ -306,9 +310,13 @@ impl Stream {
         self.begun && first && key.ahead_of(self.holes.cumulative()) <= 0
     }
 
+    /// Numbers that a packet takes, as far as that is known.
+    pub(crate) fn span(&self, number: &Number) -> u32 {
+        number.span(self.pmtu).unwrap_or(1)
+    }
+
     /// Lets a packet wait in its place.
-    pub(crate) fn hold(&mut self, key: Seq, number: &Number, packet: Packet, now: Time) {
-        let span = number.span(self.pmtu).unwrap_or(1);
+    pub(crate) fn hold(&mut self, key: Seq, span: u32, packet: Packet, now: Time) {
         let behind = self.held.partition_point(|held| held.key.ahead_of(key) <= 0);
         self.held.insert(behind, Held { key, span, since: now, packet });
     }

@@ -25,6 +25,7 @@ const RESPONSE: u8 = 1;
 const PROBE: u8 = 2;
 const LIMIT: u8 = 4;
 const UNKNOWN: u8 = 8;
+const LOST: u8 = 16;
 
 /// What a gateway says of a stream that it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +48,8 @@ pub struct Announced {
     pub limit: bool,
     /// The sender knows no such stream.
     pub unknown: bool,
+    /// Part of what was before `front` was never confirmed.
+    pub lost: bool,
 }
 
 /// What a gateway says of a stream that it receives.
@@ -96,6 +99,7 @@ impl Iterator for Announcements<'_> {
             probe: flags & PROBE != 0,
             limit: flags & LIMIT != 0,
             unknown: flags & UNKNOWN != 0,
+            lost: flags & LOST != 0,
         })
     }
 }
@@ -166,7 +170,8 @@ impl Draft {
         let flags = flag(announced.response, RESPONSE)
             | flag(announced.probe, PROBE)
             | flag(announced.limit, LIMIT)
-            | flag(announced.unknown, UNKNOWN);
+            | flag(announced.unknown, UNKNOWN)
+            | flag(announced.lost, LOST);
         let [p0, p1] = announced.pmtu.to_be_bytes();
         self.put(&announced.name.to_be_bytes());
         self.put(&announced.front.0.to_be_bytes());

@@ -87,7 +87,7 @@ fn numbered(
 ) -> Option<(Slot, Number)> {
     let streams = peer.streams.as_mut()?;
     let number = Number::read(packet.head(), found, streams.secrets.0)?;
-    if streams.check_icrc && !has_right_icrc(packet, found) {
+    if streams.check_icrc && has_right_icrc(packet, found) != Some(true) {
         return None;
     }
     Some((streams.outbound.stream(number.name, now, &mut common.memory), number))

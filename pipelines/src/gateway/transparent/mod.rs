@@ -51,16 +51,15 @@ impl Streams {
     }
 }
 
-/// Whether the ICRC of a RoCEv2 packet is right, as far as it has one: its UDP datagram ends in the
-/// packet.
-fn has_right_icrc(packet: &Packet, found: &Found) -> bool {
+/// Whether the ICRC of a RoCEv2 packet is right; `None` if not all of the datagram is there.
+fn has_right_icrc(packet: &Packet, found: &Found) -> Option<bool> {
     let (ip_at, bth_at) = (usize::from(found.ip_at), usize::from(found.bth_at));
     let ip_len = bth_at.saturating_sub(ip_at + udp::HEADER_LEN);
     let len = packet.head().get(bth_at.saturating_sub(4)..).and_then(|rest| rest.first_chunk());
-    let Some(udp_len) = len.map(|len| usize::from(u16::from_be_bytes(*len))) else { return false };
+    let udp_len = usize::from(u16::from_be_bytes(*len?));
     let end = ip_at + ip_len + udp_len;
     if end > packet.len() {
-        return false;
+        return None;
     }
     let mut skip = ip_at;
     let mut left = end - ip_at;
@@ -71,5 +70,5 @@ fn has_right_icrc(packet: &Packet, found: &Found) -> bool {
         left -= piece.len();
         piece
     });
-    icrc::verify(ip_len, pieces).unwrap_or(false)
+    icrc::verify(ip_len, pieces)
 }
