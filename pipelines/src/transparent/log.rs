@@ -170,6 +170,20 @@ impl Log {
         }
     }
 
+    /// The RNIC sends a packet again that is held: the newest copy is the one to repair with
+    /// (trap 15), unless it takes other PSNs (trap 4).
+    #[cold]
+    pub(crate) fn replace(&mut self, number: &Number, frame: &Frame, memory: &mut ReplayMemory) {
+        let at = self.packets.partition_point(|sent| sent.psn.ahead_of(number.psn) < 0);
+        let end = number.span(self.pmtu).map(|span| number.psn.plus(span));
+        let held = self.packets.get_mut(at);
+        if let Some(sent) = held.filter(|sent| sent.psn == number.psn && Some(sent.end) == end) {
+            memory.remove(sent.lines());
+            sent.frame = frame.clone();
+            memory.add(sent.lines());
+        }
+    }
+
     /// Everything before `cumulative` arrived. Returns how many packets that frees.
     pub(crate) fn confirm(&mut self, cumulative: Psn, memory: &mut ReplayMemory) -> u32 {
         let mut count = 0;

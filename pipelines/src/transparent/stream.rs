@@ -260,9 +260,9 @@ impl Stream {
         if !plausible(front, &self.holes) || !plausible(next, &self.holes) {
             return 0;
         }
-        let mut lost = self.skip(front);
+        let mut skipped = self.skip(front);
         if front.ahead_of(self.holes.next()) > 0 {
-            lost += u32::from(announced.lost);
+            skipped += 1;
             self.holes.pass(front);
         }
         if announced.limit {
@@ -271,7 +271,7 @@ impl Stream {
         if announced.probe && next.ahead_of(self.holes.next()) > 0 {
             self.expect(next, owed.is_none() && unseen, owed, now);
         }
-        lost
+        if announced.lost { skipped } else { 0 }
     }
 
     /// Packets before `next` were sent, and not all came.

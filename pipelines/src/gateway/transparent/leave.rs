@@ -61,14 +61,18 @@ pub(in super::super) fn leave(
     if announce {
         announce_stream(common, peer, slot, channel, now, queues);
     }
-    if kept == Kept::Repeat {
-        common.counters.unnumbered.add(packet.len());
-        return push(common, packet, port, queues);
-    }
-    common.counters.numbered.add(packet.len());
+    let bytes = packet.len();
     let frame = packet.freeze();
     let Some(streams) = &mut peer.streams else { return };
-    streams.outbound.keep(slot, &number, frame.clone(), now, &mut common.memory);
+    if kept == Kept::Repeat {
+        common.counters.unnumbered.add(bytes);
+        if let Some((_, log)) = streams.outbound.table.at(slot) {
+            log.replace(&number, &frame, &mut common.memory);
+        }
+    } else {
+        common.counters.numbered.add(bytes);
+        streams.outbound.keep(slot, &number, frame.clone(), now, &mut common.memory);
+    }
     let sent = queues.get_mut(port).is_some_and(|queue| queue.push(frame).is_ok());
     debug_assert!(sent, "the queue had room");
     let rtt = peer.senders.get(usize::from(channel)).map_or(0, |sender| sender.rtt.smoothed());
