@@ -1,5 +1,7 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod transparent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 

@@ -45,6 +45,8 @@ pub(crate) enum Place {
 pub(crate) struct Stream {
     /// Whether it is known where it begins.
     pub(crate) begun: bool,
+    /// Whether any packet of it came.
+    heard: bool,
     pub(crate) response: bool,
     /// Its life, as announced.
     pub(crate) epoch: u8,
@@ -73,6 +75,7 @@ impl Default for Stream {
     fn default() -> Self {
         Self {
             begun: false,
+            heard: false,
             response: false,
             epoch: 0,
             holes: Holes::growing(HOLES, Seq(0)),
@@ -123,6 +126,7 @@ impl Stream {
             self.learn_pmtu(pmtu);
         }
         self.response = number.response;
+        self.heard = true;
         if !self.begun {
             if !number.response {
                 return self.wait_for_begin(number);
@@ -248,8 +252,7 @@ impl Stream {
         self.response = announced.response;
         self.dirty = true;
         let (front, next) = (Psn::new(announced.front.0), Psn::new(announced.next.0));
-        let unseen = !self.begun;
-        if unseen {
+        if !self.begun {
             self.epoch = announced.epoch;
             let at = if self.held.is_empty() { Seq(front.get()) } else { self.seq(front) };
             self.begin(at, now, rtt);
@@ -266,21 +269,30 @@ impl Stream {
             self.holes.pass(front);
         }
         if announced.limit {
-            self.holes.retract(next);
+            self.retract(next);
         }
         if announced.probe && next.ahead_of(self.holes.next()) > 0 {
-            self.expect(next, owed.is_none() && unseen, owed, now);
+            self.expect(next, owed.is_none() && !self.heard, owed, now);
         }
         if announced.lost { skipped } else { 0 }
     }
 
+    /// Nothing was sent from `next` on. Whoever sent what came from there, the RNIC may judge it.
+    fn retract(&mut self, next: Seq) {
+        self.holes.retract(next);
+        for held in self.held.iter_mut().filter(|held| held.key.ahead_of(next) > 0) {
+            (held.key, held.span) = (next, 0);
+        }
+    }
+
     /// Packets before `next` were sent, and not all came.
     fn expect(&mut self, next: Seq, all: bool, owed: Option<&Owed>, now: Time) {
+        let newest = next.plus(u32::MAX);
         if !self.response || all {
             self.holes.announce(next, now);
+            self.bare = self.response.then_some(newest);
             return;
         }
-        let newest = next.plus(u32::MAX);
         if self.miss(next, owed, now) && next.ahead_of(self.holes.next()) > 0 {
             self.holes.pass(newest);
             self.holes.announce(next, now);
@@ -375,7 +387,8 @@ impl Stream {
 
     /// A new life of the queue pair begins; what waited must have been taken out.
     pub(crate) fn restart(&mut self) {
-        (self.begun, self.pmtu, self.bare, self.open) = (false, 0, None, None);
+        (self.begun, self.heard, self.pmtu) = (false, false, 0);
+        (self.bare, self.open) = (None, None);
         self.inquired = (Time::ZERO, 0);
     }
 }
