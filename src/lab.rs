@@ -12,6 +12,8 @@ use lab::report::Report;
 use lab::rnic::Pmtu;
 use lab::{Bounds, LabError, PathScenario, Scenario, SiteError, Source, TapsError, Traffic};
 
+use pipelines::gateway::Numbering;
+
 use crate::cli::Exit;
 use crate::report::{self, Progress};
 
@@ -53,9 +55,10 @@ pub(crate) struct Args {
     /// an array.
     #[arg(long, value_name = "N|A..B", default_value = "1")]
     seed: Seeds,
-    /// How packets are numbered between the gateways.
+    /// How packets are numbered between the gateways: tunnel (they are encapsulated), or transparent
+    /// (they go as they are, and their PSNs are the numbers).
     #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode)]
-    mode: String,
+    mode: Numbering,
     /// Run without gateways: the first path joins the two sites.
     #[arg(long)]
     no_gateways: bool,
@@ -118,11 +121,11 @@ impl FromStr for Seeds {
     }
 }
 
-fn mode(text: &str) -> Result<String, String> {
+fn mode(text: &str) -> Result<Numbering, String> {
     match text {
-        "tunnel" => Ok(text.to_owned()),
-        "transparent" => Err("not available in this version: use tunnel".into()),
-        _ => Err("there is only tunnel in this version".into()),
+        "tunnel" => Ok(Numbering::Tunnel),
+        "transparent" => Ok(Numbering::Transparent { check_icrc: true }),
+        _ => Err("has to be tunnel or transparent".into()),
     }
 }
 
@@ -227,7 +230,8 @@ fn scenario(args: &Args) -> Scenario {
         hold_bytes: args.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
         mtu: args.mtu.unwrap_or(defaults.mtu),
     };
-    Scenario { gateways: !args.no_gateways, out: args.out.clone(), ..scenario }
+    let (gateways, numbering) = (!args.no_gateways, args.mode);
+    Scenario { gateways, numbering, out: args.out.clone(), ..scenario }
 }
 
 #[cfg(test)]
@@ -252,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_mode_that_is_not_there_is_refused() {
-        assert!(mode("tunnel").is_ok());
-        assert!(mode("transparent").is_err_and(|error| error.contains("not available")));
+        assert_eq!(mode("tunnel"), Ok(Numbering::Tunnel));
+        assert_eq!(mode("transparent"), Ok(Numbering::Transparent { check_icrc: true }));
+        assert!(mode("bare").is_err_and(|error| error.contains("tunnel or transparent")));
     }
 }

@@ -1,6 +1,6 @@
 //! From the configuration to what the pipeline is told.
 
-use config::model::{Behind, Carry, Config, Oversize, Peer, Role, Share};
+use config::model::{Behind, Carry, Config, Numbering, Oversize, Peer, Role, Share};
 use dataplane::memory::PoolSettings;
 use pipelines::gateway as gw;
 use pipelines::tunnel::outer::MAX_OVERHEAD;
@@ -68,6 +68,10 @@ fn peer(peer: &Peer) -> gw::PeerSettings {
                     .map(|prefix| gw::Prefix { address: prefix.address(), length: prefix.length() })
                     .collect(),
             ),
+        },
+        numbering: match peer.numbering {
+            Numbering::Tunnel => gw::Numbering::Tunnel,
+            Numbering::Transparent => gw::Numbering::Transparent { check_icrc: peer.check_icrc },
         },
         carry: match peer.carry {
             Carry::Ethernet => gw::Carry::Ethernet,

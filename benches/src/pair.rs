@@ -9,8 +9,8 @@ use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MICROSECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
-    Behind, Carry, Gateway, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
-    Role, Settings,
+    Behind, Carry, Gateway, Numbering, Oversize, PathSettings, PeerSettings, PortSettings,
+    RecoverySettings, Role, Settings,
 };
 
 /// The worker's LAN port.
@@ -61,6 +61,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
             name: "far".into(),
             address: [192, 0, 2, peer].into(),
             behind: Behind::Everything,
+            numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
             lan: LAN,
             key: vec![7; 32],

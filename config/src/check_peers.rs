@@ -7,7 +7,7 @@ use crate::check_sizes::path_mtu;
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
-use crate::model::{Behind, Carry, Path, Peer, Role, Share};
+use crate::model::{Behind, Carry, Numbering, Path, Peer, Role, Share};
 use crate::prefix::Prefix;
 use crate::units::Span;
 
@@ -165,6 +165,8 @@ fn check_peer(
         name: peer.name.given()?.clone(),
         address: *peer.address.given()?,
         behind,
+        numbering: peer.numbering.or(Numbering::Tunnel)?,
+        check_icrc: peer.check_icrc.or(true)?,
         carry: peer.carry.or(Carry::Ethernet)?,
         lan: lan?,
         key: peer.key.clone()?,

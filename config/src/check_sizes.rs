@@ -5,7 +5,7 @@ use crate::check_peers::leads_to;
 use crate::diagnostic::Report;
 use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
-use crate::model::{Carry, Role};
+use crate::model::{Carry, Numbering, Role};
 use crate::read::MTUS;
 
 /// Outer IPv4 header without options (RFC 791).
@@ -78,8 +78,11 @@ pub(crate) fn lan_mtu(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
     port.mtu.or(DEFAULT_MTU)
 }
 
-/// Bytes around an inner IP packet within the outer one.
+/// Bytes around an inner IP packet within the outer one; none if it goes as it is.
 pub(crate) fn overhead(peer: &PeerDraft, draft: &Draft) -> Option<u32> {
+    if peer.numbering.or(Numbering::Tunnel)? == Numbering::Transparent {
+        return Some(0);
+    }
     let address = peer.address.given().or(draft.gateway.address.given())?;
     let outer = if address.is_ipv4() { IPV4 } else { IPV6 };
     let inner = if peer.carry.or(Carry::Ethernet)? == Carry::Ethernet { ETHERNET } else { 0 };

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::document::Field;
 use crate::mac::Mac;
-use crate::model::{Carry, Gateway, Idle, Key, Oversize, Recovery, Role, Share, Workers};
+use crate::model::{
+    Carry, Gateway, Idle, Key, Numbering, Oversize, Recovery, Role, Share, Workers,
+};
 use crate::prefix::Prefix;
 use crate::units::Span;
 
@@ -69,6 +71,8 @@ pub(crate) struct PeerDraft {
     pub(crate) address: Field<IpAddr>,
     pub(crate) prefixes: Field<Vec<(Prefix, usize)>>,
     pub(crate) everything: Field<bool>,
+    pub(crate) numbering: Field<Numbering>,
+    pub(crate) check_icrc: Field<bool>,
     pub(crate) carry: Field<Carry>,
     pub(crate) lan: Field<String>,
     /// From either of the two keys.

@@ -98,6 +98,8 @@ pub const PEER: Section = Section {
         required("address", "\"198.51.100.1\"", "its outer address"),
         optional("prefixes", "[\"10.20.0.0/16\"]", "the addresses behind it"),
         optional("everything", "true", "whether it carries all of the LAN's frames"),
+        optional("numbering", "\"tunnel\"", "whether packets are encapsulated, or go as they are"),
+        optional("check_icrc", "true", "whether a packet that goes as it is counts by its ICRC"),
         optional("carry", "\"ethernet\"", "whether frames or IP packets are carried"),
         optional("lan", "\"lan0\"", "the LAN port for what it sends"),
         optional("key", "\"<32 to 128 hex digits>\"", "pre-shared key of control messages"),

@@ -125,6 +125,10 @@ pub struct Peer {
     pub address: IpAddr,
     /// What lies behind it.
     pub behind: Behind,
+    /// How packets to and from it are numbered.
+    pub numbering: Numbering,
+    /// Whether a packet numbered by its PSN counts only if its ICRC is right.
+    pub check_icrc: bool,
     /// What its tunnel carries.
     pub carry: Carry,
     /// The LAN port for what it sends, an index into [`Config::ports`].
@@ -144,6 +148,15 @@ pub enum Behind {
     Everything,
     /// IP packets to these destinations; at least one.
     Prefixes(Vec<Prefix>),
+}
+
+/// How packets between two gateways are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// They are encapsulated, and the header around them has the number.
+    Tunnel,
+    /// They go as they are; the number is their PSN.
+    Transparent,
 }
 
 /// What a peer's tunnel carries.

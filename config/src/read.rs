@@ -14,7 +14,7 @@ use crate::draft::{
 };
 use crate::keys::{GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
 use crate::mac::Mac;
-use crate::model::{Carry, Idle, Key, Oversize, Recovery, Role, Share};
+use crate::model::{Carry, Idle, Key, Numbering, Oversize, Recovery, Role, Share};
 use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
@@ -181,6 +181,7 @@ fn read_station(entries: &Entries<'_>, name: &str, report: &mut Report<'_>) -> F
 }
 
 fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> PeerDraft {
+    let numbering = [("tunnel", Numbering::Tunnel), ("transparent", Numbering::Transparent)];
     let carry = [("ethernet", Carry::Ethernet), ("ip", Carry::Ip)];
     let peer = PeerDraft {
         at: entries.at,
@@ -194,6 +195,8 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
             }),
         }),
         everything: entries.flag("everything", report),
+        numbering: entries.choice("numbering", &numbering, report),
+        check_icrc: entries.flag("check_icrc", report),
         carry: entries.choice("carry", &carry, report),
         lan: entries.owned("lan", report),
         key: read_key(entries, folder, report),

@@ -61,6 +61,8 @@ drop_reasons! {
         "From the WAN, received before: a copy made by the network, or a repair that came twice.",
     WanTooLate "wan_too_late"
         "From the WAN, after its lane had stopped waiting for it.",
+    WanIcrc "wan_icrc"
+        "From the WAN, numbered by its PSN, with a wrong ICRC; asked for again.",
     WanOutOfWindow "wan_out_of_window"
         "From the WAN, with a number that cannot be believed or remembered; asked for again.",
     ControlMalformed "control_malformed"

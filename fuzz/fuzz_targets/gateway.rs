@@ -14,7 +14,7 @@ use dataplane::time::{MILLISECOND, Time};
 use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
 use pipelines::gateway::{
-    Behind, Carry, Gateway, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
+    Behind, Carry, Gateway, Numbering, Oversize, PathSettings, PeerSettings, PortSettings, RecoverySettings,
     Role, Settings,
 };
 
@@ -37,6 +37,7 @@ fn settings(own: u8, peer: u8) -> Settings {
             name: "peer".into(),
             address: [192, 0, 2, peer].into(),
             behind: Behind::Everything,
+            numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
             lan: LAN,
             key: b"a key of the pair".to_vec(),

@@ -28,6 +28,8 @@ pub struct Account {
     pub absorbed: u64,
     /// Frames sent and neither delivered nor absorbed.
     pub missing: u64,
+    /// Those of them that nothing protected, not counted in `missing`.
+    pub unprotected_lost: u64,
     /// Frames received that nobody sent.
     pub altered: u64,
     /// Frames that arrived when an earlier one of their stream had not.
@@ -48,6 +50,7 @@ impl Account {
             delivered_bytes: self.delivered_bytes + other.delivered_bytes,
             absorbed: self.absorbed + other.absorbed,
             missing: self.missing + other.missing,
+            unprotected_lost: self.unprotected_lost + other.unprotected_lost,
             altered: self.altered + other.altered,
             out_of_sequence: self.out_of_sequence + other.out_of_sequence,
             late: self.late + other.late,
@@ -74,6 +77,8 @@ struct Entry {
     /// Its place in the stream.
     place: u64,
     state: State,
+    /// For how long it is waited for, if nothing protects it.
+    unprotected: Option<Nanos>,
     /// The next frame of the same bytes.
     twin: Option<u64>,
 }
@@ -86,16 +91,23 @@ struct Progress {
     expected: u64,
     /// Places from there on that nobody will come to.
     absorbed: BTreeSet<u64>,
+    /// Places from there on that may be passed over: nothing protects what is due there.
+    unprotected: BTreeSet<u64>,
 }
 
 impl Progress {
     /// A frame of this place arrives: is it the one expected, or ahead of that, or behind?
     fn arrive(&mut self, place: u64) -> std::cmp::Ordering {
-        while self.absorbed.remove(&self.expected) {
+        while self.absorbed.remove(&self.expected)
+            || self.expected < place && self.unprotected.remove(&self.expected)
+        {
             self.expected += 1;
         }
         let order = place.cmp(&self.expected);
         self.expected = self.expected.max(place + 1);
+        while self.unprotected.first().is_some_and(|place| *place < self.expected) {
+            self.unprotected.pop_first();
+        }
         order
     }
 }
@@ -147,11 +159,35 @@ impl Default for Ledger {
 impl Ledger {
     /// A frame of `stream` leaves its host.
     pub fn send(&mut self, now: Time, stream: StreamKey, frame: &[u8]) {
+        self.send_frame(now, stream, frame, None);
+    }
+
+    /// A frame that nothing protects leaves its host; it is waited for no longer than `patience`.
+    pub fn send_unprotected(
+        &mut self,
+        now: Time,
+        stream: StreamKey,
+        frame: &[u8],
+        patience: Nanos,
+    ) {
+        self.send_frame(now, stream, frame, Some(patience));
+    }
+
+    fn send_frame(
+        &mut self,
+        now: Time,
+        stream: StreamKey,
+        frame: &[u8],
+        unprotected: Option<Nanos>,
+    ) {
         let number = self.base + self.entries.len() as u64;
         let stream = self.stream(stream);
         let hash = self.hasher.hash_one(frame);
         let place = self.progress.get_mut(stream as usize).map_or(0, |progress| {
             progress.sent += 1;
+            if unprotected.is_some() {
+                progress.unprotected.insert(progress.sent - 1);
+            }
             progress.sent - 1
         });
         let new = Twins { due: None, last: number, remembered: 0 };
@@ -162,8 +198,10 @@ impl Ledger {
         if let Some(before) = self.entry_mut(before) {
             before.twin = Some(number);
         }
-        let entry = Entry { hash, sent: now, stream, place, state: State::Due, twin: None };
+        let (state, twin) = (State::Due, None);
+        let entry = Entry { hash, sent: now, stream, place, state, unprotected, twin };
         self.entries.push_back(entry);
+        self.account.unprotected_lost += u64::from(unprotected.is_some());
         self.account.sent += 1;
     }
 
@@ -192,6 +230,7 @@ impl Ledger {
         twins.due = due;
         let Some(entry) = self.entries.get(index) else { return false };
         let (stream, place) = (entry.stream, entry.place);
+        self.account.unprotected_lost -= u64::from(entry.unprotected.is_some());
         self.account.delivered += 1;
         self.account.delivered_bytes += frame.len() as u64;
         if let Some(progress) = self.progress.get_mut(stream as usize) {
@@ -214,6 +253,7 @@ impl Ledger {
             twins.due = None;
         }
         entry.state = State::Absorbed;
+        self.account.unprotected_lost -= u64::from(entry.unprotected.is_some());
         self.account.absorbed += 1;
         if let Some(progress) = self.progress.get_mut(entry.stream as usize)
             && entry.place >= progress.expected
@@ -223,18 +263,25 @@ impl Ledger {
         self.settle();
     }
 
-    /// Writes off what was sent more than `patience` ago; returns when there is more to write off.
-    pub fn write_off(&mut self, now: Time, patience: Nanos) -> Option<Time> {
-        loop {
+    /// Writes off what was sent more than `patience` ago; returns how many frames that were
+    /// protected were among it.
+    pub fn write_off(&mut self, now: Time, patience: Nanos) -> u64 {
+        let mut protected = 0;
+        while self.due(patience).is_some_and(|due| due <= now) {
             let number = self.settled;
-            let entry = self.entry_mut(number)?;
-            let due = entry.sent.after(patience);
-            if due > now {
-                return Some(due);
-            }
+            let Some(entry) = self.entry_mut(number) else { break };
             entry.state = State::WrittenOff;
+            protected += u64::from(entry.unprotected.is_none());
             self.settle();
         }
+        protected
+    }
+
+    /// When the first frame that is not settled is to be written off.
+    #[must_use]
+    pub fn due(&self, patience: Nanos) -> Option<Time> {
+        let entry = self.entries.get(self.settled.wrapping_sub(self.base) as usize)?;
+        Some(entry.sent.after(entry.unprotected.unwrap_or(patience)))
     }
 
     /// Frames sent.
@@ -249,18 +296,11 @@ impl Ledger {
         self.settled
     }
 
-    /// When the first frame that is not settled was sent.
-    #[must_use]
-    pub fn waiting_since(&self) -> Option<Time> {
-        let index = self.settled.wrapping_sub(self.base) as usize;
-        self.entries.get(index).map(|entry| entry.sent)
-    }
-
     /// What became of all frames: those still on their way count as missing.
     #[must_use]
     pub fn account(&self) -> Account {
-        let Account { sent, delivered, absorbed, .. } = self.account;
-        Account { missing: sent - delivered - absorbed, ..self.account }
+        let Account { sent, delivered, absorbed, unprotected_lost, .. } = self.account;
+        Account { missing: sent - delivered - absorbed - unprotected_lost, ..self.account }
     }
 
     fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {

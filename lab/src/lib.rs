@@ -6,6 +6,7 @@ mod hosts;
 pub mod ledger;
 pub mod link;
 mod network;
+mod numbers;
 mod path;
 mod play;
 pub mod random;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipelines::gateway::Prefix;
+use pipelines::gateway::{Numbering, Prefix};
 use serde::Serialize;
 
 use crate::link::Impairments;
@@ -61,6 +61,8 @@ pub struct Scenario {
     pub paths: Vec<PathScenario>,
     /// Whether gateways stand between; without them the first path joins the sites.
     pub gateways: bool,
+    /// How the gateways number packets.
+    pub numbering: Numbering,
     /// Bounds of the gateways.
     pub bounds: Bounds,
     /// Decides everything that is left to chance.
@@ -74,7 +76,8 @@ impl Scenario {
     #[must_use]
     pub fn new(input: PathBuf, paths: Vec<PathScenario>, seed: u64) -> Self {
         let source = Source::Capture(Capture { input, site_a: Vec::new() });
-        Self { source, paths, gateways: true, bounds: Bounds::default(), seed, out: None }
+        let (numbering, bounds) = (Numbering::Tunnel, Bounds::default());
+        Self { source, paths, gateways: true, numbering, bounds, seed, out: None }
     }
 
     /// RNICs under load over these paths, with gateways that have room for what may be under way.
@@ -82,7 +85,8 @@ impl Scenario {
     pub fn traffic(traffic: Traffic, paths: Vec<PathScenario>, seed: u64) -> Self {
         let bounds = Plan::new(&traffic, &paths).bounds();
         let source = Source::Traffic(traffic);
-        Self { source, paths, gateways: true, bounds, seed, out: None }
+        let numbering = Numbering::Tunnel;
+        Self { source, paths, gateways: true, numbering, bounds, seed, out: None }
     }
 
     /// The capture that is played, if one is.

@@ -213,6 +213,7 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
             name: ["b", "a"].get(side).copied().unwrap_or_default().into(),
             address: address(1 - side),
             behind: Behind::Everything,
+            numbering: scenario.numbering,
             carry: Carry::Ethernet,
             lan: LAN,
             key: b"the lab's key, no secret at all".to_vec(),

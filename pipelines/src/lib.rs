@@ -7,6 +7,7 @@
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | `shield` | keeps RNICs' repeats of what is still on its way off the wide area |
+//! | `transparent` | the engine of loss recovery where PSNs are the numbers |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
 //! | [`wire`] | checked views and builders of the bytes on the wire |
 //! | [`checksum`] | the Internet checksum |
@@ -18,5 +19,6 @@ pub mod gateway;
 pub mod inspect;
 pub mod recovery;
 mod shield;
+mod transparent;
 pub mod tunnel;
 pub mod wire;

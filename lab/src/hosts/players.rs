@@ -2,14 +2,16 @@
 
 use dataplane::capture::Reader;
 use dataplane::time::{MICROSECOND, Nanos, Time};
+use pipelines::gateway::Numbering;
 
 use super::Hosts;
 use crate::ledger::{Account, Ledger};
 use crate::network::Network;
+use crate::numbers::Numbers;
 use crate::play::{Next, Play};
 use crate::report::Endpoints;
 use crate::run::LabError;
-use crate::scenario::{Capture, Scenario};
+use crate::scenario::{Capture, PathScenario, Scenario};
 use crate::site;
 
 /// Two hosts, and what each is owed.
@@ -18,6 +20,8 @@ pub(super) struct Players {
     /// What each site sent.
     ledgers: [Ledger; 2],
     patience: Nanos,
+    /// Where PSNs are the numbers: which frames have one, and how long the others are waited for.
+    numbers: Option<(Numbers, Nanos)>,
     start: Time,
     last_delivery: Time,
     /// How often frames were written off.
@@ -32,6 +36,8 @@ impl Players {
             play: Play::new(reader, capture.site_a.clone()),
             ledgers: Default::default(),
             patience: patience(scenario),
+            numbers: (scenario.gateways && scenario.numbering != Numbering::Tunnel)
+                .then(|| (Numbers::default(), round_trip(&scenario.paths))),
             start: Time::ZERO,
             last_delivery: Time::ZERO,
             stalls: 0,
@@ -41,9 +47,7 @@ impl Players {
     /// Goes on without frames that have not come for too long.
     fn write_off(&mut self, now: Time) {
         for ledger in &mut self.ledgers {
-            let before = ledger.settled();
-            ledger.write_off(now, self.patience);
-            self.stalls += u64::from(ledger.settled() > before);
+            self.stalls += u64::from(ledger.write_off(now, self.patience) > 0);
         }
     }
 
@@ -67,7 +71,7 @@ impl Hosts for Players {
                 Next::At(at) => Some(at),
                 Next::Waits | Next::Done => None,
             };
-            let writes_off = self.ledgers[side].waiting_since().map(|at| at.after(self.patience));
+            let writes_off = self.ledgers[side].due(self.patience);
             sends.into_iter().chain(writes_off)
         });
         events.min()
@@ -92,7 +96,16 @@ impl Hosts for Players {
                 while let Some(cue) = self.play.take(side, now, settled) {
                     sent = true;
                     let leaves = now.after(network.backlog(now, side));
-                    self.ledgers[side].send(leaves, cue.stream, &cue.frame);
+                    let (stream, frame) = (cue.stream, &cue.frame);
+                    let unprotected = self.numbers.as_mut().and_then(|(numbers, patience)| {
+                        (!numbers.has_number(stream, frame)).then_some(*patience)
+                    });
+                    match unprotected {
+                        Some(patience) => {
+                            self.ledgers[side].send_unprotected(leaves, stream, frame, patience);
+                        }
+                        None => self.ledgers[side].send(leaves, stream, frame),
+                    }
                     network.send_from_host(now, side, cue.frame);
                 }
             }
@@ -134,6 +147,11 @@ fn patience(scenario: &Scenario) -> Nanos {
     if scenario.gateways {
         return site::patience(scenario);
     }
-    let does = scenario.paths.first().map(|path| &path.does);
-    does.map_or(0, |does| 2 * does.delay + 2 * does.reorder_span()) + 10 * MICROSECOND
+    round_trip(scenario.paths.get(..1).unwrap_or_default())
+}
+
+/// The longest round trip that a frame which is not lost can take, and a little more.
+fn round_trip(paths: &[PathScenario]) -> Nanos {
+    let trips = paths.iter().map(|path| 2 * path.does.delay + 2 * path.does.reorder_span());
+    trips.max().unwrap_or(0) + 10 * MICROSECOND
 }

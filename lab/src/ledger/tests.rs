@@ -98,14 +98,30 @@ fn repeats_of_the_capture_are_no_duplicates() {
 fn what_is_settled_moves_over_what_is_written_off() {
     let mut ledger = sent(&["A1", "A2", "A3"]);
     ledger.receive(b"A2");
-    assert_eq!((ledger.settled(), ledger.waiting_since()), (0, Some(Time(0))));
-    assert_eq!(ledger.write_off(Time(9), 10), Some(Time(10)));
-    assert_eq!(ledger.write_off(Time(10), 10), Some(Time(12)));
+    assert_eq!((ledger.settled(), ledger.due(10)), (0, Some(Time(10))));
+    assert_eq!((ledger.write_off(Time(9), 10), ledger.due(10)), (0, Some(Time(10))));
+    assert_eq!((ledger.write_off(Time(10), 10), ledger.due(10)), (1, Some(Time(12))));
     assert_eq!(ledger.settled(), 2);
     assert!(ledger.receive(b"A1"));
     assert_eq!(ledger.account().missing, 1, "what comes after all is not missing");
-    assert_eq!(ledger.write_off(Time(12), 10), None);
+    assert_eq!((ledger.write_off(Time(12), 10), ledger.due(10)), (1, None));
     assert_eq!((ledger.settled(), ledger.account().missing), (3, 1));
+}
+
+#[test]
+fn what_nothing_protects_is_passed_over_sooner_and_is_not_missing() {
+    let mut ledger = Ledger::default();
+    ledger.send_unprotected(Time(0), stream(0), b"ack 1", 5);
+    ledger.send_unprotected(Time(1), stream(0), b"ack 2", 5);
+    ledger.send(Time(2), stream(0), b"data");
+    assert!(ledger.receive(b"data"));
+    assert_eq!(ledger.due(100), Some(Time(5)));
+    assert_eq!((ledger.write_off(Time(5), 100), ledger.settled()), (0, 1));
+    assert!(ledger.receive(b"ack 2"));
+    assert_eq!(ledger.settled(), 3);
+    let account = ledger.account();
+    assert_eq!((account.missing, account.unprotected_lost), (0, 1));
+    assert_eq!((account.out_of_sequence, account.late), (0, 1), "passed over, not overtaken");
 }
 
 #[test]

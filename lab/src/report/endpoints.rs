@@ -25,6 +25,9 @@ pub struct Endpoints {
     /// Frames never delivered; to RNICs, packets that the application was not given although it
     /// was given later ones.
     pub missing: u64,
+    /// Frames without a usable number that the wide area lost, where PSNs are the numbers: bare
+    /// acknowledgements, datagrams, congestion notifications, management, repeats.
+    pub unprotected_lost: u64,
     /// Frames received that nobody sent; packets given to the application with other bytes than
     /// the sender's.
     pub altered: u64,
@@ -92,6 +95,7 @@ impl Endpoints {
             packets_sent: account.sent,
             packets_delivered: account.delivered,
             missing: account.missing,
+            unprotected_lost: account.unprotected_lost,
             altered: account.altered,
             out_of_sequence: account.out_of_sequence + account.late,
             duplicates: account.duplicates,

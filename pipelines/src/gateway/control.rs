@@ -7,6 +7,7 @@ use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
 
 use super::peer::{Peer, Timer};
 use super::session::Outcome;
+use super::transparent::{arrive, told};
 use super::{Common, wan_to_lan};
 use crate::recovery::{Confirmations, LanePosition, Lookup, Range, Seq};
 use crate::shield::Shield;
@@ -20,13 +21,13 @@ const MEASURE: Nanos = 50 * MILLISECOND;
 /// Messages that one call may send about one channel; what is left is due at once.
 const MESSAGES: usize = 8;
 /// A longer round trip than this is no measurement.
-const LONGEST_RTT: Nanos = 10 * SECOND;
+pub(super) const LONGEST_RTT: Nanos = 10 * SECOND;
 /// Traffic class of control messages: network control, CS6 (RFC 4594).
 const TOS: u8 = 48 << 2;
 
 /// Where a message may be put among what waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// Before everything.
     First,
     /// Behind the channel's packets: it must not overtake them.
@@ -141,7 +142,7 @@ fn send_feedback(
 
 /// Encapsulates and queues a message; one that finds no buffer or no room is lost, as any message
 /// may be: the pool and the drop counters say so.
-fn send(
+pub(super) fn send(
     common: &mut Common,
     peer: &mut Peer,
     channel: usize,
@@ -229,6 +230,11 @@ fn take(
         Message::Gone { channel, items } => {
             on_gone(common, peer, usize::from(channel), items, now, queues);
         }
+        Message::Streams { time, items } => told::announced(common, peer, time, items, now, queues),
+        Message::StreamFeedback { echoed_time, blocks } => {
+            told::confirmed(common, peer, echoed_time, blocks, now, queues);
+        }
+        Message::StreamGone { items } => told::gone(common, peer, items, now, queues),
     }
     Ok(())
 }
@@ -243,10 +249,14 @@ fn on_hello(
     if peer.session.take(hello, now) == Outcome::Began {
         common.counters.sessions += 1;
         wan_to_lan::give_up_all(common, peer, now, queues);
+        arrive::give_up_all(common, peer, now, queues);
         common.shield.iter_mut().for_each(Shield::forget);
         for sender in &mut peer.senders {
             sender.replay.reset(&mut common.memory);
             sender.confirmations = Confirmations::default();
+        }
+        if let Some(streams) = &mut peer.streams {
+            streams.outbound.reset(&mut common.memory);
         }
         peer.restart(hello.channels, hello.lanes, &common.settings.recovery);
     }

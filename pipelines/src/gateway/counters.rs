@@ -31,6 +31,10 @@ pub struct Counters {
     pub wan_rx: Traffic,
     /// Packets numbered and encapsulated, first copies only.
     pub tunnelled: Traffic,
+    /// Packets numbered by their PSN, first copies only.
+    pub numbered: Traffic,
+    /// Packets for a peer without encapsulation that have no number of their own, or a repeat's.
+    pub unnumbered: Traffic,
     /// Packets sent again.
     pub resent: Traffic,
     /// Control messages sent.

@@ -8,9 +8,10 @@ use dataplane::time::Time;
 use super::classify::{Classified, classify};
 use super::control::tail_delay;
 use super::peer::{Peer, Timer};
+use super::transparent::leave;
 use super::{Behind, Carry, Oversize, Role};
 use super::{Common, Gateway};
-use crate::recovery::{LanePosition, Seq};
+use crate::recovery::{LanePosition, ReplayMemory, Seq};
 use crate::shield::{Carried, Found};
 use crate::tunnel::header::{Header, Kind};
 
@@ -55,6 +56,16 @@ impl Gateway {
         if !peer.session.is_up(now) {
             common.counters.unprotected += 1;
             common.forward_bare(port, packet, queues);
+            return;
+        }
+        if peer.streams.is_some() {
+            let bytes = packet.footprint() as u64;
+            if common.memory.bytes + bytes > common.settings.recovery.replay_bytes {
+                make_room(common, peers, bytes);
+            }
+            if let Some(peer) = peers.get_mut(index) {
+                leave::leave(common, peer, class, packet, now, queues);
+            }
             return;
         }
         let lane = class.hash as usize & (peer.lanes.len() - 1);
@@ -162,15 +173,32 @@ const DSCP: u8 = 0xfc;
 fn make_room(common: &mut Common, peers: &mut [Peer], bytes: u64) {
     let limit = common.settings.recovery.replay_bytes;
     while common.memory.bytes + bytes > limit {
-        let senders = peers.iter_mut().flat_map(|peer| &mut peer.senders);
-        let oldest = senders.min_by_key(|sender| sender.replay.oldest().unwrap_or(Time::NEVER));
-        if !oldest.is_some_and(|sender| sender.replay.evict_oldest(&mut common.memory)) {
+        let peers = peers.iter_mut().map(|peer| (peer.oldest_kept(), peer));
+        let oldest = peers.min_by_key(|(sent, _)| *sent);
+        if !oldest.is_some_and(|(_, peer)| peer.evict_oldest(&mut common.memory)) {
             return;
         }
     }
 }
 
 impl Peer {
+    /// When the oldest packet that is remembered was sent.
+    fn oldest_kept(&mut self) -> Time {
+        let senders = self.senders.iter().filter_map(|sender| sender.replay.oldest());
+        let streams = self.streams.as_mut().and_then(|streams| streams.outbound.oldest());
+        senders.chain(streams).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Lets that go; `false` if there is none.
+    fn evict_oldest(&mut self, memory: &mut ReplayMemory) -> bool {
+        if let Some(streams) = &mut self.streams {
+            return streams.outbound.evict_oldest(memory);
+        }
+        let senders = self.senders.iter_mut();
+        let oldest = senders.min_by_key(|sender| sender.replay.oldest().unwrap_or(Time::NEVER));
+        oldest.is_some_and(|sender| sender.replay.evict_oldest(memory))
+    }
+
     /// What is carried of a packet: its kind, and how many bytes at its front stay behind.
     #[inline]
     fn carried(&self, class: &Classified) -> (Kind, usize) {
@@ -196,7 +224,7 @@ impl Peer {
 impl Common {
     /// Lets go of a packet that is not needed.
     #[cold]
-    fn absorb(&mut self, packet: &Packet) {
+    pub(super) fn absorb(&mut self, packet: &Packet) {
         self.counters.drops.count(DropReason::RnicRepeat, packet.len());
         if let Some(watch) = &mut self.absorbed {
             watch(packet);

@@ -18,6 +18,7 @@ mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transparent;
 mod wan_to_lan;
 
 use std::rc::Rc;
@@ -31,6 +32,7 @@ use dataplane::worker::Pipeline;
 pub use counters::{Counters, Traffic};
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
+use transparent::{arrive, tell};
 
 use crate::recovery::ReplayMemory;
 use crate::shield::Shield;
@@ -92,10 +94,8 @@ impl Gateway {
         let local = local.collect();
         let memory = ReplayMemory::default();
         let counters = Counters::default();
-        let shield = settings
-            .recovery
-            .shield
-            .then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
+        let shield =
+            settings.has_shield().then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
         let common = Common { settings, pool, wheel, memory, counters, shield, absorbed: None };
         Ok(Self { common, peers, local, last_peer: 0 })
     }
@@ -141,7 +141,9 @@ impl Gateway {
     /// The most bytes of packet buffers that any peer's hold buffer ever held.
     #[must_use]
     pub fn held_high_water_bytes(&self) -> u64 {
-        self.peers.iter().map(|peer| peer.order.high_water()).max().unwrap_or(0)
+        let streams = |peer: &Peer| peer.streams.as_ref().map_or(0, |of| of.inbound.held().1);
+        let most = self.peers.iter().map(|peer| peer.order.high_water().max(streams(peer)));
+        most.max().unwrap_or(0)
     }
 
     /// Packets sent and not confirmed, and packets that wait for others: nothing is under way any
@@ -149,8 +151,12 @@ impl Gateway {
     #[must_use]
     pub fn outstanding(&self) -> (u64, u64) {
         let sent = self.peers.iter().flat_map(|peer| &peer.senders);
-        let held = self.peers.iter().map(|peer| u64::from(peer.order.held()));
-        (sent.map(|sender| u64::from(sender.replay.unconfirmed())).sum(), held.sum())
+        let held: u64 = self.peers.iter().map(|peer| u64::from(peer.order.held())).sum();
+        let sent: u64 = sent.map(|sender| u64::from(sender.replay.unconfirmed())).sum();
+        let streams = || self.peers.iter().filter_map(|peer| peer.streams.as_ref());
+        let more: u64 = streams().map(|streams| streams.outbound.unconfirmed()).sum();
+        let wait: u64 = streams().map(|streams| streams.inbound.held().0 as u64).sum();
+        (sent + more, held + wait)
     }
 
     /// Lets go of every packet: at the end of a run, every buffer must then be home.
@@ -160,6 +166,10 @@ impl Gateway {
                 sender.replay.reset(&mut self.common.memory);
             }
             peer.order.reset();
+            if let Some(streams) = &mut peer.streams {
+                streams.outbound.reset(&mut self.common.memory);
+                streams.inbound.reset();
+            }
         }
     }
 }
@@ -181,6 +191,15 @@ impl Pipeline for Gateway {
             let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else { continue };
             match Timer::from_index(timer.0 % TIMERS) {
                 Timer::Hello => control::send_hello(&mut self.common, peer, now, queues),
+                Timer::Hold if peer.streams.is_some() => {
+                    arrive::give_up_aged(&mut self.common, peer, now, queues);
+                }
+                Timer::Sender(0) if peer.streams.is_some() => {
+                    tell::tend_outbound(&mut self.common, peer, now, queues);
+                }
+                Timer::Receiver(0) if peer.streams.is_some() => {
+                    tell::tend_inbound(&mut self.common, peer, 0, now, queues);
+                }
                 Timer::Hold => wan_to_lan::give_up_aged(&mut self.common, peer, now, queues),
                 Timer::Sender(channel) => {
                     control::tend_sender(&mut self.common, peer, channel, now, queues);
@@ -192,11 +211,16 @@ impl Pipeline for Gateway {
         }
         for peer in &mut self.peers {
             wan_to_lan::release_ready(&mut self.common, peer, now, queues);
+            arrive::release_ready(&mut self.common, peer, now, queues);
         }
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        if self.peers.iter().any(|peer| !peer.ready.is_empty()) {
+        let waits = |peer: &Peer| {
+            let streams = peer.streams.as_ref().is_some_and(|streams| streams.inbound.ready() > 0);
+            streams || !peer.ready.is_empty()
+        };
+        if self.peers.iter().any(waits) {
             return Some(Time::ZERO);
         }
         self.common.wheel.next_deadline()

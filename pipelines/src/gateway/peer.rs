@@ -7,7 +7,10 @@ use dataplane::time::Time;
 use dataplane::wheel::TimerId;
 
 use super::session::Session;
-use super::settings::{Behind, Carry, MAX_CHANNELS, PeerSettings, RecoverySettings, Settings};
+use super::settings::{
+    Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings,
+};
+use super::transparent::Streams;
 use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
 use crate::shield::Carried;
 use crate::tunnel::outer::{End, Outer, ip_overhead};
@@ -65,6 +68,8 @@ pub(super) struct Peer {
     pub(super) is_ready: Box<[bool]>,
     /// Which channel the next hello goes by.
     pub(super) hello_channel: usize,
+    /// Its streams, if PSNs are the numbers.
+    pub(super) streams: Option<Box<Streams>>,
     /// Receivers that took packets in the present burst, a bit each.
     pub(super) touched: u64,
     timers: u32,
@@ -131,8 +136,13 @@ impl Peer {
             Some(sender) => sender.confirmations.when(newest.seq),
             None => Time::ZERO,
         };
+        self.troubled_until(now).max(confirmed)
+    }
+
+    /// Until when a path to the peer was in trouble: now, if one is.
+    pub(super) fn troubled_until(&self, now: Time) -> Time {
         let trouble = self.senders.iter().map(|sender| sender.troubled_until(now));
-        trouble.fold(confirmed, Time::max)
+        trouble.max().unwrap_or(Time::ZERO)
     }
 
     /// A peer, number `index` of the gateway. The settings have been checked.
@@ -165,6 +175,12 @@ impl Peer {
             ready: VecDeque::with_capacity(peer.lanes as usize),
             is_ready: vec![false; peer.lanes as usize].into(),
             hello_channel: 0,
+            streams: match peer.numbering {
+                Numbering::Tunnel => None,
+                Numbering::Transparent { check_icrc } => {
+                    Some(Box::new(Streams::new(recovery, check_icrc)))
+                }
+            },
             touched: 0,
             timers: index as u32 * TIMERS,
             order_limits: limits,
@@ -181,6 +197,9 @@ impl Peer {
     /// `lanes`. What was held must have been released, what was remembered let go.
     pub(super) fn restart(&mut self, channels: u8, lanes: u32, recovery: &RecoverySettings) {
         let lanes = lanes.clamp(1, MAX_LANES);
+        if let Some(streams) = &mut self.streams {
+            streams.restart(self.session.keys());
+        }
         self.lanes.fill(Seq(0));
         if self.is_ready.len() == lanes as usize {
             self.order.reset();
@@ -311,6 +330,7 @@ mod tests {
             name: "b".into(),
             address: [192, 0, 2, 2].into(),
             behind: Behind::Everything,
+            numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
             lan: 0,
             key: vec![0; 16],

@@ -102,6 +102,19 @@ pub struct PathSettings {
     pub mtu: u32,
 }
 
+/// How packets between two gateways are numbered. Both must do it alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Numbering {
+    /// They are encapsulated, and the header around them has the number.
+    #[default]
+    Tunnel,
+    /// They go as they are, and the PSN that they have of themselves is the number.
+    Transparent {
+        /// Whether a packet counts only if its ICRC is right.
+        check_icrc: bool,
+    },
+}
+
 /// The gateway at another site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerSettings {
@@ -111,7 +124,9 @@ pub struct PeerSettings {
     pub address: IpAddr,
     /// What lies behind it.
     pub behind: Behind,
-    /// How it is carried.
+    /// How it is numbered.
+    pub numbering: Numbering,
+    /// How it is carried, in a tunnel.
     pub carry: Carry,
     /// The LAN port that what it sends us leaves by, an index into [`Settings::ports`].
     pub lan: usize,
@@ -196,6 +211,13 @@ pub struct Settings {
 pub struct SettingsError(pub(crate) String);
 
 impl Settings {
+    /// Whether streams of requests are remembered: to absorb repeats, or to know what responses
+    /// must bring.
+    pub(crate) fn has_shield(&self) -> bool {
+        let transparent = |peer: &PeerSettings| peer.numbering != Numbering::Tunnel;
+        self.recovery.shield || self.peers.iter().any(transparent)
+    }
+
     /// # Errors
     /// The first contradiction found.
     pub(crate) fn check(&self) -> Result<(), SettingsError> {

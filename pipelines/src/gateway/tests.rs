@@ -1,5 +1,7 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod transparent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -29,6 +31,7 @@ fn settings(own: u8, peer: u8) -> Settings {
             name: "peer".into(),
             address: [192, 0, 2, peer].into(),
             behind: Behind::Everything,
+            numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
             lan: LAN,
             key: b"a key of the pair".to_vec(),

@@ -5,8 +5,9 @@ use dataplane::memory::Packet;
 use dataplane::port::{Burst, TxQueue};
 use dataplane::time::Time;
 
-use super::classify::{classify, may_answer};
+use super::classify::{Classified, classify, may_answer};
 use super::peer::{Peer, Timer};
+use super::transparent::arrive;
 use super::{Common, Gateway, control};
 use crate::recovery::{Arrival, LanePosition, Placement};
 use crate::tunnel::header::{HEADER_LEN, Header, Kind};
@@ -36,7 +37,7 @@ impl Gateway {
                     None => DropReason::WanUnknownPeer,
                 },
                 Incoming::Bare => {
-                    self.common.forward_bare(port, packet, queues);
+                    self.bare(port, packet, now, queues);
                     continue;
                 }
                 Incoming::Malformed => DropReason::WanMalformed,
@@ -46,12 +47,48 @@ impl Gateway {
             self.common.counters.drops.count(drop, packet.len());
         }
         for peer in &mut self.peers {
+            arrive::burst_done(&mut self.common, peer, now, queues);
             let mut touched = std::mem::take(&mut peer.touched);
             while touched != 0 {
                 let channel = touched.trailing_zeros() as usize;
                 touched &= touched - 1;
                 control::tend_receiver(&mut self.common, peer, channel, now, queues);
             }
+        }
+    }
+
+    /// A packet that is not of the tunnel: it may have a number of its own.
+    #[inline]
+    fn bare(&mut self, port: usize, packet: Packet, now: Time, queues: &mut [TxQueue]) {
+        let class = match self.peers.iter().any(|peer| peer.streams.is_some()) {
+            true => classify(packet.head()).ok().filter(|class| class.roce.is_some()),
+            false => None,
+        };
+        let bare = match class {
+            Some(class) => self.numbered(port, &class, packet, now, queues),
+            None => Some(packet),
+        };
+        if let Some(packet) = bare {
+            self.common.show_shield(&packet, now);
+            self.common.forward_bare(port, packet, queues);
+        }
+    }
+
+    /// A RoCEv2 packet that is not of the tunnel. Returns it if it has no number.
+    #[inline]
+    fn numbered(
+        &mut self,
+        port: usize,
+        class: &Classified,
+        packet: Packet,
+        now: Time,
+        queues: &mut [TxQueue],
+    ) -> Option<Packet> {
+        let found = class.roce.as_ref()?;
+        let peer = self.peers.iter_mut().find(|peer| peer.sends_bare(port, packet.head(), found));
+        match peer {
+            Some(peer) => arrive::arrive(&mut self.common, peer, port, class, packet, now, queues),
+            None => Some(packet),
         }
     }
 
@@ -141,16 +178,28 @@ impl Common {
         Some(packet)
     }
 
-    /// Gives a packet to a LAN port.
+    /// Lets the shield see a packet that the LAN is given.
     #[inline]
-    fn deliver(&mut self, port: usize, packet: Packet, now: Time, queues: &mut [TxQueue]) {
-        let bytes = packet.len();
+    fn show_shield(&mut self, packet: &Packet, now: Time) {
         if let Some(shield) = &mut self.shield
             && may_answer(packet.head())
             && let Some(found) = classify(packet.head()).ok().and_then(|class| class.roce)
         {
             shield.delivers(packet.head(), &found, now);
         }
+    }
+
+    /// Gives a packet to a LAN port.
+    #[inline]
+    pub(super) fn deliver(
+        &mut self,
+        port: usize,
+        packet: Packet,
+        now: Time,
+        queues: &mut [TxQueue],
+    ) {
+        let bytes = packet.len();
+        self.show_shield(&packet, now);
         let queue = queues.get_mut(port);
         match queue.is_some_and(|queue| queue.push(packet.freeze()).is_ok()) {
             true => self.counters.lan_tx.add(bytes),

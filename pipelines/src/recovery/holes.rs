@@ -88,6 +88,37 @@ impl Holes {
         }
     }
 
+    /// A tracker whose memory grows with the holes there are, up to `capacity`: for one of many
+    /// streams. Numbers begin at `next`.
+    #[must_use]
+    pub fn growing(capacity: u32, next: Seq) -> Self {
+        let holes = VecDeque::new();
+        Self { holes, capacity: capacity as usize, next, ..Self::new(0) }
+    }
+
+    /// All numbers from here on are unseen.
+    #[inline]
+    #[must_use]
+    pub fn next(&self) -> Seq {
+        self.next
+    }
+
+    /// Numbers before `to` that are unseen will not come, and nobody misses them.
+    #[inline]
+    pub fn pass(&mut self, to: Seq) {
+        if to.ahead_of(self.next) > 0 {
+            self.next = to;
+        }
+    }
+
+    /// Nothing was sent from `next` on: what was taken note of there was nobody's.
+    pub fn retract(&mut self, next: Seq) {
+        if next.ahead_of(self.next) < 0 {
+            self.give_up(Range { start: next, count: self.next.offset_from(next) });
+            self.next = next;
+        }
+    }
+
     /// All numbers before this one have arrived, or been given up.
     #[inline]
     #[must_use]
@@ -110,19 +141,21 @@ impl Holes {
     /// Takes note of a packet.
     #[inline]
     pub fn arrive(&mut self, seq: Seq, now: Time, rtt: &Rtt) -> Arrival {
+        self.arrive_span(seq, 1, now, rtt)
+    }
+
+    /// Takes note of a packet that takes `count` numbers, at least one.
+    #[inline]
+    pub fn arrive_span(&mut self, seq: Seq, count: u32, now: Time, rtt: &Rtt) -> Arrival {
         let ahead = seq.ahead_of(self.next);
-        if ahead == 0 {
-            self.next = self.next.next();
-            return Arrival::New;
+        if ahead < 0 {
+            return self.fill(seq, count, now, rtt);
         }
-        if ahead > 0 {
-            if !self.skip_to(seq, now) {
-                return Arrival::Refused;
-            }
-            self.next = self.next.next();
-            return Arrival::New;
+        if ahead > 0 && !self.skip_to(seq, now) {
+            return Arrival::Refused;
         }
-        self.fill(seq, now, rtt)
+        self.next = seq.plus(count);
+        Arrival::New
     }
 
     /// The far side says that all numbers before `next` were sent; whether it could be recorded.
@@ -143,15 +176,17 @@ impl Holes {
         true
     }
 
-    /// A number before the expected one came.
+    /// `count` numbers from one before the expected one on came.
     #[cold]
-    fn fill(&mut self, seq: Seq, now: Time, rtt: &Rtt) -> Arrival {
+    fn fill(&mut self, seq: Seq, count: u32, now: Time, rtt: &Rtt) -> Arrival {
         let index = self.holes.partition_point(|hole| hole.end.ahead_of(seq) <= 0);
         let Some(&hole) = self.holes.get(index) else { return Arrival::Duplicate };
         if hole.start.ahead_of(seq) > 0 {
             return Arrival::Duplicate;
         }
-        if !self.remove(index, seq) {
+        let end = seq.plus(count);
+        let end = if end.ahead_of(hole.end) > 0 { hole.end } else { end };
+        if !self.cut(index, seq, end) {
             return Arrival::Refused;
         }
         // Faster than any answer can be: it was under way all the time. Asked for more than once,
@@ -182,10 +217,6 @@ impl Holes {
             }
             given_up += stop.offset_from(start);
         }
-    }
-
-    fn remove(&mut self, index: usize, seq: Seq) -> bool {
-        self.cut(index, seq, seq.next())
     }
 
     /// Takes `start..end` out of hole `index`, which contains it. `false`, and nothing changes, if

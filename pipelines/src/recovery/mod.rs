@@ -17,6 +17,7 @@ mod seq;
 pub use confirmations::Confirmations;
 pub use holes::{Arrival, Holes, Range};
 pub use order::{Order, OrderLimits, Placement};
+pub(crate) use replay::LINE;
 pub use replay::{LanePosition, Lookup, Replay, ReplayMemory};
 pub use rtt::Rtt;
 pub use seq::Seq;

@@ -37,7 +37,7 @@ const _: () = assert!(size_of::<Entry>() == 32);
 const PREFETCH: u32 = 8;
 
 /// Pool memory comes in cache lines: a buffer's header and data are whole ones.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// Memory of all replay buffers of a gateway together.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,13 +52,13 @@ pub struct ReplayMemory {
 
 impl ReplayMemory {
     #[inline]
-    fn add(&mut self, lines: u16) {
+    pub(crate) fn add(&mut self, lines: u16) {
         self.bytes += u64::from(lines) * LINE as u64;
         self.high_water = self.high_water.max(self.bytes);
     }
 
     #[inline]
-    fn remove(&mut self, lines: u16) {
+    pub(crate) fn remove(&mut self, lines: u16) {
         self.bytes -= u64::from(lines) * LINE as u64;
     }
 }

@@ -18,13 +18,15 @@ mod table;
 use dataplane::time::{MILLISECOND, Nanos, Time};
 
 use requests::Requests;
-use sight::{Answer, Sight};
-use table::{Key, Slot, Table};
+use sight::Answer;
+use table::{Key, Table};
 
+use crate::transparent::owed::Owed;
 use crate::wire::opcode::Kind;
 use crate::wire::psn::Psn;
 pub(crate) use requests::Carried;
-pub(crate) use sight::Found;
+pub(crate) use sight::{Found, Sight};
+pub(crate) use table::Slot;
 
 /// A stream must stand still for this many round trips, within these bounds, before repeats pass.
 const QUIET_ROUNDS: Nanos = 4;
@@ -104,6 +106,38 @@ impl Shield {
         }
         let quiet = || (QUIET_ROUNDS * rtt).clamp(LEAST_QUIET, MOST_QUIET);
         requests.is_repeat(&sight, carried, now, quiet, under_way_until)
+    }
+
+    /// The path MTU of a stream of requests; 0: not known.
+    pub(crate) fn pmtu(&mut self, head: &[u8], found: &Found, now: Time) -> u16 {
+        let key = Sight::of(head, found).and_then(|sight| sight.key());
+        let slot = key.and_then(|key| self.requests.find(&key, now));
+        slot.and_then(|slot| self.requests.at(slot)).map_or(0, |(_, requests)| requests.pmtu())
+    }
+
+    /// A response came from the WAN, which acknowledges everything before `end`: where its stream
+    /// of answers is, if it is known which requests they are to.
+    #[inline]
+    pub(crate) fn responds(
+        &mut self,
+        head: &[u8],
+        found: &Found,
+        end: Psn,
+        now: Time,
+    ) -> Option<Slot> {
+        let sight = Sight::of(head, found)?;
+        let slot = self.answered(&sight.key()?, end, Answer::Ack, now)?;
+        let (_, requests) = self.requests.at(slot)?;
+        requests.learn_pmtu(&sight);
+        requests.partner
+    }
+
+    /// The data that answers must bring.
+    #[inline]
+    pub(crate) fn owed(&mut self, answers: Slot) -> Option<&mut Owed> {
+        let slot = self.answers.at(answers)?.1.requests?;
+        let (_, requests) = self.requests.at(slot)?;
+        (requests.partner == Some(answers)).then_some(&mut requests.owed)
     }
 
     /// Takes note of a packet that is given to the LAN.

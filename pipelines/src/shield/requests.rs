@@ -5,6 +5,7 @@ use dataplane::time::{Nanos, Time};
 use super::sight::Sight;
 use super::table::Slot;
 use crate::recovery::Seq;
+use crate::transparent::owed::Owed;
 use crate::wire::psn::Psn;
 
 /// A requester has fewer unacknowledged PSNs than half the space; repeats are looked for in less,
@@ -42,6 +43,8 @@ pub(super) struct Requests {
     pmtu: u16,
     /// The READ that was the newest packet: its PSN and length.
     read: Option<(Psn, u32)>,
+    /// PSNs to which data is owed.
+    pub(super) owed: Owed,
     /// Where the answers to it are known.
     pub(super) partner: Option<Slot>,
 }
@@ -97,7 +100,9 @@ impl Requests {
         }
         let (psn, read) = (request.psn(), request.read_len());
         self.read = read.map(|len| (psn, len));
-        self.next = psn.plus(self.span(read));
+        let span = self.span(read);
+        self.owed.request(psn, span, request.is_answered_with_data());
+        self.next = psn.plus(span);
         self.newest = Some(carried);
         self.moved = now;
         if self.next.ahead_of(self.first) > MEMORY {
@@ -118,6 +123,10 @@ impl Requests {
     fn learn_from_jump(&mut self, psn: Psn) {
         let Some((read, len)) = self.read.filter(|_| self.pmtu == 0) else { return };
         let took = psn.ahead_of(read);
+        let most = len.div_ceil(PATH_MTUS[0].into());
+        if (1..=i64::from(most)).contains(&i64::from(took)) {
+            self.owed.request(read, took.cast_unsigned(), true);
+        }
         let fits = |mtu: &u16| i64::from(len.div_ceil(u32::from(*mtu))) == i64::from(took);
         let mut fitting = PATH_MTUS.into_iter().filter(fits);
         if let (Some(pmtu), None) = (fitting.next(), fitting.next()) {
@@ -132,8 +141,15 @@ impl Requests {
         }
         self.pmtu = response.pmtu().unwrap_or(0);
         if let Some((psn, len)) = self.read {
-            self.next = psn.plus(self.span(Some(len)));
+            let span = self.span(Some(len));
+            self.owed.request(psn, span, true);
+            self.next = psn.plus(span);
         }
+    }
+
+    /// The path MTU; 0: not known.
+    pub(super) fn pmtu(&self) -> u16 {
+        self.pmtu
     }
 
     /// Whether a PSN was sent and may be sent again.
@@ -144,7 +160,18 @@ impl Requests {
             }
             _ => self.first,
         };
-        self.newest.is_some() && psn.ahead_of(from) >= 0 && psn.ahead_of(self.next) < 0
+        self.newest.is_some() && psn.ahead_of(from) >= 0 && psn.ahead_of(self.end()) < 0
+    }
+
+    /// The PSN behind all that may have been sent: a READ whose responses cannot be counted yet
+    /// may have many.
+    fn end(&self) -> Psn {
+        match self.read.filter(|_| self.pmtu == 0) {
+            Some((psn, len)) => {
+                psn.plus(len.div_ceil(PATH_MTUS[0].into()).clamp(1, MEMORY.cast_unsigned()))
+            }
+            None => self.next,
+        }
     }
 
     /// Everything before `end` was acknowledged; `false` if that is not of this stream.

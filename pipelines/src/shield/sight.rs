@@ -26,7 +26,7 @@ pub(crate) struct Found {
 
 /// A packet of a reliable connection, or a datagram; what is asked for is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sight<'a> {
+pub(crate) struct Sight<'a> {
     head: &'a [u8],
     found: &'a Found,
     bth: &'a [u8; Bth::LEN],
@@ -48,7 +48,7 @@ pub(super) enum Answer {
 impl<'a> Sight<'a> {
     /// Looks at a frame; `None` for what is of no interest.
     #[inline]
-    pub(super) fn of(head: &'a [u8], found: &'a Found) -> Option<Self> {
+    pub(crate) fn of(head: &'a [u8], found: &'a Found) -> Option<Self> {
         let bth: &[u8; Bth::LEN] = head.get(usize::from(found.bth_at)..)?.first_chunk()?;
         let shape = Opcode(bth[0]).shape();
         let counts = match shape.kind {
@@ -63,7 +63,7 @@ impl<'a> Sight<'a> {
     }
 
     #[inline]
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.shape.kind
     }
 
@@ -74,7 +74,7 @@ impl<'a> Sight<'a> {
     }
 
     #[inline]
-    pub(super) fn psn(&self) -> Psn {
+    pub(crate) fn psn(&self) -> Psn {
         let [.., p0, p1, p2] = *self.bth;
         Psn::new(u32::from_be_bytes([0, p0, p1, p2]))
     }
@@ -87,7 +87,7 @@ impl<'a> Sight<'a> {
 
     /// Which stream of requests, or of answers, it is of.
     #[inline]
-    pub(super) fn key(&self) -> Option<Key> {
+    pub(crate) fn key(&self) -> Option<Key> {
         self.key_to(self.qp())
     }
 
@@ -109,7 +109,7 @@ impl<'a> Sight<'a> {
 
     /// Bytes asked for, if it is a READ: the last word of the RETH, DMA length.
     #[inline]
-    pub(super) fn read_len(&self) -> Option<u32> {
+    pub(crate) fn read_len(&self) -> Option<u32> {
         if !Opcode(self.bth[0]).is_read_request() {
             return None;
         }
@@ -118,8 +118,15 @@ impl<'a> Sight<'a> {
         Some(u32::from_be_bytes(*bytes))
     }
 
+    /// Whether it is a request whose answer has data, or a place of its own all the same: READ,
+    /// atomic, FLUSH, ATOMIC WRITE.
+    #[inline]
+    pub(super) fn is_answered_with_data(&self) -> bool {
+        matches!(self.bth[0] & 0x1f, 0x0c | 0x13 | 0x14 | 0x1c | 0x1d)
+    }
+
     /// The path MTU, if it can be told from this packet: all but the last of a message are full.
-    pub(super) fn pmtu(&self) -> Option<u16> {
+    pub(crate) fn pmtu(&self) -> Option<u16> {
         if !matches!(self.shape.place, Place::First | Place::Middle) {
             return None;
         }
@@ -143,6 +150,24 @@ impl<'a> Sight<'a> {
                 }
             }
             _ => None,
+        }
+    }
+
+    /// Whether it is the answer to an atomic, which has data of its own.
+    #[inline]
+    pub(crate) fn is_atomic_answer(&self) -> bool {
+        self.bth[0] & 0x1f == 0x12
+    }
+
+    /// The newest PSN that an acknowledgement acknowledges: what is refused, or expected, is the one
+    /// behind it. `None` for what means nothing.
+    #[inline]
+    pub(crate) fn acknowledged(&self) -> Option<Psn> {
+        let at = usize::from(self.found.bth_at) + Bth::LEN;
+        match Syndrome(*self.head.get(at)?).meaning() {
+            Meaning::Ack(_) => Some(self.psn()),
+            Meaning::RnrNak(_) | Meaning::Nak(_) => Some(self.psn().plus(u32::MAX)),
+            Meaning::Reserved => None,
         }
     }
 

@@ -8,7 +8,7 @@ const WAYS: usize = 4;
 
 /// Which stream: addresses, VLAN, destination queue pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Source and destination: IPv4 in the first word and a mark in the last.
     pub(super) addresses: [u64; 4],
     /// VLAN and queue pair.
@@ -34,7 +34,7 @@ impl Key {
 
     /// Keyed with `seed`, so that nobody outside knows which streams share a set.
     #[inline]
-    fn hash(&self, seed: u64) -> u64 {
+    pub(crate) fn hash(&self, seed: u64) -> u64 {
         let [a, b, c, d] = self.addresses;
         let fold = |hash: u64, word: u64| {
             let product = u128::from(hash ^ word) * 0x9e37_79b9_7f4a_7c15_u128;
@@ -47,7 +47,7 @@ impl Key {
 
 /// Where a stream is in its table; another stream may take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot(u32);
+pub(crate) struct Slot(u32);
 
 struct Entry<V> {
     key: Key,

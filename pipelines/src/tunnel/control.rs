@@ -14,6 +14,8 @@
 //! | 3 probe | channel 1, zero 3, next 4, time 8 |
 //! | 4 gone | channel 1, zero 3, items: start 4, count 4, lane 2, known 1, zero 1, lane sequence 4 |
 //!
+//! | 5, 6, 7 | of streams: [`super::streams`] |
+//!
 //! All are idempotent: losing one costs time, repeating one costs nothing. None is larger than
 //! [`MAX_MESSAGE`].
 
@@ -21,6 +23,9 @@ use arrayvec::ArrayVec;
 
 use super::auth::{Key, MAC_LEN};
 use super::header::HEADER_LEN;
+use super::streams::{
+    self, Announcements, STREAM_FEEDBACK, STREAM_GONE, STREAMS, StreamBlocks, StreamItems,
+};
 use crate::recovery::{LanePosition, Range, Seq};
 
 /// Largest message, header and MAC included: with outer IPv6 and UDP it fits in the 1280 bytes
@@ -85,6 +90,25 @@ pub enum Message<'a> {
         /// The answers.
         items: Items<'a>,
     },
+    /// What the far side sends, by streams.
+    Streams {
+        /// The sender's clock.
+        time: u64,
+        /// The streams.
+        items: Announcements<'a>,
+    },
+    /// Acknowledgements and requests, by streams.
+    StreamFeedback {
+        /// The time of the announcement this answers; 0: it answers none.
+        echoed_time: u64,
+        /// The streams.
+        blocks: StreamBlocks<'a>,
+    },
+    /// Answers to requests that cannot be met, by streams.
+    StreamGone {
+        /// The answers.
+        items: StreamItems<'a>,
+    },
 }
 
 /// The prefix of every message: which key checks it.
@@ -116,7 +140,7 @@ pub fn envelope(message: &[u8]) -> Result<Envelope, Malformed> {
     }
     let mut rest = Fields(message.get(HEADER_LEN..).ok_or(Malformed)?);
     let [kind, _, _, _] = rest.take()?;
-    if !(HELLO..=GONE).contains(&kind) {
+    if !(HELLO..=STREAM_GONE).contains(&kind) {
         return Err(Malformed);
     }
     Ok(Envelope { number: rest.u64()?, is_hello: kind == HELLO })
@@ -167,6 +191,21 @@ pub fn read(message: &[u8]) -> Result<Message<'_>, Malformed> {
             }
             Ok(Message::Gone { channel, items: Items(body) })
         }
+        STREAMS => {
+            let time = body.u64()?;
+            let whole = streams::fits(kind, body.0.len());
+            whole.then_some(Message::Streams { time, items: Announcements(body) }).ok_or(Malformed)
+        }
+        STREAM_FEEDBACK => {
+            let echoed_time = body.u64()?;
+            let blocks = StreamBlocks(body);
+            blocks.clone().try_for_each(|block| block.map(drop))?;
+            Ok(Message::StreamFeedback { echoed_time, blocks })
+        }
+        STREAM_GONE => {
+            let whole = streams::fits(kind, body.0.len());
+            whole.then_some(Message::StreamGone { items: StreamItems(body) }).ok_or(Malformed)
+        }
         _ => Err(Malformed),
     }
 }
@@ -194,7 +233,7 @@ impl<'a> Iterator for Blocks<'a> {
     type Item = Result<Block<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.0.is_empty() {
+        if self.0.is_empty() {
             return None;
         }
         let block = self.block();
@@ -209,10 +248,7 @@ impl<'a> Blocks<'a> {
     fn block(&mut self) -> Result<Block<'a>, Malformed> {
         let [channel, count, _, _] = self.0.take()?;
         let cumulative = Seq(self.0.u32()?);
-        let (ranges, rest) =
-            self.0.0.split_at_checked(usize::from(count) * RANGE_LEN).ok_or(Malformed)?;
-        self.0.0 = rest;
-        Ok(Block { channel, cumulative, ranges: Ranges(Fields(ranges)) })
+        Ok(Block { channel, cumulative, ranges: self.0.ranges(count)? })
     }
 }
 
@@ -240,7 +276,7 @@ impl Iterator for Items<'_> {
     }
 }
 
-const RANGE_LEN: usize = 8;
+pub(super) const RANGE_LEN: usize = 8;
 const BLOCK_LEN: usize = 8;
 const ITEM_LEN: usize = 16;
 
@@ -248,13 +284,13 @@ const ITEM_LEN: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Draft {
     text: ArrayVec<u8, { PREFIX_LEN + MAX_BODY + MAC_LEN }>,
-    /// Where the block that takes ranges begins.
-    block: Option<usize>,
+    /// Where the last block counts its ranges.
+    counter: Option<usize>,
 }
 
 impl Draft {
-    fn new(kind: u8) -> Self {
-        let mut draft = Self { text: ArrayVec::new(), block: None };
+    pub(super) fn new(kind: u8) -> Self {
+        let mut draft = Self { text: ArrayVec::new(), counter: None };
         draft.put(&[kind, 0, 0, 0]);
         draft.put(&[0; 8]);
         draft
@@ -292,20 +328,24 @@ impl Draft {
 
     /// Adds a block to a feedback message; `false` when it is full.
     pub fn block(&mut self, channel: u8, cumulative: Seq) -> bool {
-        let begin = self.text.len();
         if self.room() < BLOCK_LEN {
             return false;
         }
         self.put(&[channel, 0, 0, 0]);
         self.put(&cumulative.0.to_be_bytes());
-        self.block = Some(begin);
+        self.count_ranges_at(BLOCK_LEN - 1);
         true
+    }
+
+    /// The byte that counts the ranges that follow is this far back, at least 1.
+    pub(super) fn count_ranges_at(&mut self, back: usize) {
+        self.counter = self.text.len().checked_sub(back);
     }
 
     /// Adds a range to the last block; `false` when there is none or it, or the message, is full.
     pub fn range(&mut self, range: Range) -> bool {
         let room = self.room() >= RANGE_LEN;
-        let count = self.block.and_then(|begin| self.text.get_mut(begin + 1));
+        let count = self.counter.and_then(|at| self.text.get_mut(at));
         match count {
             Some(count) if room && *count < u8::MAX => *count += 1,
             _ => return false,
@@ -340,7 +380,7 @@ impl Draft {
     /// Whether a gone message has no item yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.block.is_none() && self.text.len() <= PREFIX_LEN + 4
+        self.counter.is_none() && self.text.len() <= PREFIX_LEN + 4
     }
 
     /// Whether it is a hello, to be sealed under the key of the pair.
@@ -361,122 +401,49 @@ impl Draft {
     }
 
     /// Bytes that the body may still grow by.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.text.remaining_capacity().saturating_sub(MAC_LEN)
     }
 
     /// Bodies are built of parts whose room was checked, or that always fit.
-    fn put(&mut self, bytes: &[u8]) {
+    pub(super) fn put(&mut self, bytes: &[u8]) {
         let fits = self.text.try_extend_from_slice(bytes).is_ok();
         debug_assert!(fits, "a message outgrew its bound");
     }
 }
 
 /// Fields read from the front of a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fields<'a>(&'a [u8]);
 
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+impl<'a> Fields<'a> {
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// This many ranges.
+    pub(super) fn ranges(&mut self, count: u8) -> Result<Ranges<'a>, Malformed> {
+        let (ranges, rest) =
+            self.0.split_at_checked(usize::from(count) * RANGE_LEN).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(Ranges(Fields(ranges)))
+    }
+
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (field, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed)?;
         self.0 = rest;
         Ok(*field)
     }
 
-    fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
         self.take().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
         self.take().map(u64::from_be_bytes)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const HEADER: [u8; HEADER_LEN] = [0x10; HEADER_LEN];
-
-    fn key() -> Key {
-        Key::from_secret(b"0123456789abcdef")
-    }
-
-    fn sealed(mut draft: Draft, number: u64) -> Vec<u8> {
-        [&HEADER, draft.seal(&HEADER, number, key())].concat()
-    }
-
-    #[test]
-    fn every_message_reads_back() {
-        let hello = Hello { nonce: 1, echo: 2, time: 3, echoed_time: 4, channels: 5, lanes: 4_096 };
-        let message = sealed(Draft::hello(&hello), 0);
-        assert_eq!(envelope(&message), Ok(Envelope { number: 0, is_hello: true }));
-        assert!(is_authentic(&message, key()));
-        assert_eq!(read(&message), Ok(Message::Hello(hello)));
-
-        let message = sealed(Draft::probe(3, Seq(9), 77), 12);
-        assert_eq!(envelope(&message), Ok(Envelope { number: 12, is_hello: false }));
-        assert_eq!(read(&message), Ok(Message::Probe { channel: 3, next: Seq(9), time: 77 }));
-
-        let mut draft = Draft::gone(2);
-        assert!(draft.is_empty());
-        let items = [
-            GoneItem {
-                range: Range { start: Seq(5), count: 1 },
-                at: Some(LanePosition { lane: 7, seq: Seq(8) }),
-            },
-            GoneItem { range: Range { start: Seq(6), count: 9 }, at: None },
-        ];
-        assert!(items.iter().all(|&item| draft.item(item)) && !draft.is_empty());
-        let message = sealed(draft, 1);
-        let Ok(Message::Gone { channel: 2, items: read }) = read(&message) else { panic!() };
-        assert_eq!(read.collect::<Vec<_>>(), items);
-    }
-
-    #[test]
-    fn feedback_fills_up_to_the_bound_and_no_further() {
-        let mut draft = Draft::feedback(55);
-        let range = Range { start: Seq(1), count: 2 };
-        assert!(!draft.range(range), "no block yet");
-        assert!(draft.block(0, Seq(4)) && draft.block(9, Seq(5)));
-        let ranges =
-            std::iter::repeat_with(|| draft.range(range)).take_while(|&taken| taken).count();
-        let message = sealed(draft, 3);
-        assert!(message.len() <= MAX_MESSAGE && message.len() + RANGE_LEN > MAX_MESSAGE);
-        let Ok(Message::Feedback { echoed_time: 55, blocks }) = read(&message) else { panic!() };
-        let blocks: Vec<_> = blocks.map(|block| block.expect("checked")).collect();
-        assert_eq!((blocks[0].channel, blocks[0].cumulative), (0, Seq(4)));
-        assert_eq!(blocks[0].ranges.clone().count(), 0);
-        assert_eq!((blocks[1].channel, blocks[1].ranges.clone().count()), (9, ranges));
-    }
-
-    #[test]
-    fn one_changed_bit_anywhere_is_noticed() {
-        let message = sealed(Draft::probe(3, Seq(9), 77), 12);
-        for bit in 0..message.len() * 8 {
-            let mut changed = message.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(!is_authentic(&changed, key()), "bit {bit}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
-            let mut message = bytes;
-            if let Some(byte) = message.get_mut(HEADER_LEN) { *byte = kind; }
-            let _ = envelope(&message);
-            let _ = is_authentic(&message, key());
-            match read(&message) {
-                Ok(Message::Feedback { blocks, .. }) => {
-                    for block in blocks {
-                        prop_assert!(block.expect("checked when read").ranges.count() <= 255);
-                    }
-                }
-                Ok(Message::Gone { items, .. }) => prop_assert!(items.count() <= 200),
-                _ => {}
-            }
-        }
-    }
-}
+mod tests;

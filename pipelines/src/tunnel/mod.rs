@@ -5,3 +5,4 @@ pub mod auth;
 pub mod control;
 pub mod header;
 pub mod outer;
+pub mod streams;

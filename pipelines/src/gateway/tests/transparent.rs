@@ -1,0 +1,386 @@
+//! Two gateways where PSNs are the numbers: what a gateway that tracks PSNs can fall into.
+
+use super::*;
+use crate::wire::icrc;
+
+const SEND_FIRST: u8 = 0x00;
+const WRITE_ONLY: u8 = 0x0a;
+const READ: u8 = 0x0c;
+const READ_FIRST: u8 = 0x0d;
+const READ_MIDDLE: u8 = 0x0e;
+const READ_LAST: u8 = 0x0f;
+const ACK: u8 = 0x11;
+const FETCH_ADD: u8 = 0x14;
+const ATOMIC_ACK: u8 = 0x12;
+const UC_WRITE: u8 = 0x2a;
+const UD_SEND: u8 = 0x64;
+const CNP: u8 = 0x81;
+/// Queue pairs at site 0 and at site 1.
+const QPS: [u32; 2] = [0x11, 0x22];
+
+/// The host at site `from` sends the other one a packet.
+fn roce(from: usize, opcode: u8, psn: u32, body: &[u8]) -> Vec<u8> {
+    let (source, destination) = (from as u8 + 1, 2 - from as u8);
+    let udp_len = (8 + 12 + body.len() + 4) as u16;
+    let mut frame = vec![2, 0, 0, 0, 1, destination, 2, 0, 0, 0, 1, source, 8, 0, 0x45, 0];
+    frame.extend((20 + udp_len).to_be_bytes());
+    frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, source, 10, 0, 0, destination]);
+    frame.extend([0xc0, 0, 0x12, 0xb7]);
+    frame.extend(udp_len.to_be_bytes());
+    frame.extend([0, 0, opcode, 0, 0xff, 0xff]);
+    frame.extend(QPS[1 - from].to_be_bytes());
+    frame.extend((psn & 0xff_ffff).to_be_bytes());
+    frame.extend(body);
+    let icrc = icrc::compute(20, [&frame[14..]]).expect("headers");
+    frame.extend(icrc.to_le_bytes());
+    frame
+}
+
+fn write(psn: u32) -> Vec<u8> {
+    roce(0, WRITE_ONLY, psn, &[0; 32])
+}
+
+fn read(psn: u32, len: u32) -> Vec<u8> {
+    roce(0, READ, psn, &[&[0; 12][..], &len.to_be_bytes()].concat())
+}
+
+fn ack(psn: u32) -> Vec<u8> {
+    roce(1, ACK, psn, &[0x1f, 0, 0, 0])
+}
+
+/// Opcode and PSN of a bare frame.
+fn what(frame: &[u8]) -> (u8, u32) {
+    (frame[42], u32::from_be_bytes([0, frame[51], frame[52], frame[53]]))
+}
+
+/// Whether a frame is of the gateways.
+fn is_ours(frame: &[u8]) -> bool {
+    frame[36..38] == 4_794u16.to_be_bytes()
+}
+
+/// Loses the packets with these opcodes and PSNs, each once.
+fn losing(mut lost: Vec<(u8, u32)>) -> impl FnMut(u64, &[u8]) -> Vec<(Nanos, Vec<u8>)> {
+    move |_, frame| {
+        let hit = lost.iter().position(|lost| !is_ours(frame) && *lost == what(frame));
+        match hit {
+            Some(at) => {
+                lost.swap_remove(at);
+                vec![]
+            }
+            None => vec![(DELAY, frame.to_vec())],
+        }
+    }
+}
+
+fn up(change: impl Fn(&mut Settings)) -> Bed {
+    Bed::up(|settings| {
+        settings.peers[0].numbering = Numbering::Transparent { check_icrc: true };
+        change(settings);
+    })
+}
+
+impl Bed {
+    fn host(&mut self, from: usize, frame: &[u8]) {
+        let now = self.now;
+        self.sides[from].receive(LAN, frame, now);
+    }
+
+    /// Opcodes and PSNs that a site was given since this was last asked.
+    fn given(&mut self, side: usize) -> Vec<(u8, u32)> {
+        self.sides[side].delivered.drain(..).map(|frame| what(&frame)).collect()
+    }
+
+    /// Everything is confirmed, nothing waits and nothing was given up.
+    fn assert_settled(&mut self) {
+        for side in 0..2 {
+            assert_eq!(self.sides[side].gateway.outstanding(), (0, 0), "side {side}");
+            assert_eq!(self.counters(side).gave_up, 0, "side {side}");
+        }
+        self.assert_no_leak();
+    }
+}
+
+fn writes(psns: impl IntoIterator<Item = u32>) -> Vec<(u8, u32)> {
+    psns.into_iter().map(|psn| (WRITE_ONLY, psn & 0xff_ffff)).collect()
+}
+
+#[test]
+fn traps_1_and_10_losses_across_the_wrap_and_at_the_tail_are_repaired_in_order() {
+    let mut bed = up(|_| {});
+    let psns = 0xff_fff0..0x100_0010;
+    psns.clone().for_each(|psn| bed.host(0, &write(psn)));
+    let lost = writes([0xff_fff3, 0xff_ffff, 0x100_0000, 0x100_000e, 0x100_000f]);
+    bed.run(60 * MILLISECOND, &mut losing(lost));
+    assert_eq!(bed.given(1), writes(psns));
+    assert_eq!(bed.counters(0).resent.packets, 5);
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_2_requests_and_responses_to_one_queue_pair_have_spaces_of_their_own() {
+    let mut bed = up(|_| {});
+    bed.host(0, &write(100));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.host(1, &roce(1, WRITE_ONLY, 9_000, &[0; 32]));
+    bed.host(1, &ack(100));
+    bed.host(1, &roce(1, WRITE_ONLY, 9_001, &[0; 32]));
+    bed.run(30 * MILLISECOND, &mut perfect);
+    assert_eq!(bed.given(0), [(WRITE_ONLY, 9_000), (ACK, 100), (WRITE_ONLY, 9_001)]);
+    assert_eq!(bed.counters(0).nacks_sent, 0);
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_3_a_read_takes_the_psns_of_its_responses_and_one_packet_fills_them() {
+    for lost in [vec![], vec![(READ, 101)]] {
+        let mut bed = up(|_| {});
+        bed.host(0, &roce(0, SEND_FIRST, 100, &[0; 1_024]));
+        bed.host(0, &read(101, 10 * 1_024));
+        bed.host(0, &write(111));
+        bed.run(60 * MILLISECOND, &mut losing(lost.clone()));
+        assert_eq!(bed.given(1), [(SEND_FIRST, 100), (READ, 101), (WRITE_ONLY, 111)]);
+        assert_eq!(bed.counters(1).nacks_sent, lost.len() as u64);
+        assert_eq!(bed.counters(1).numbers_asked, 10 * lost.len() as u64);
+        assert_eq!(bed.counters(0).resent.packets, lost.len() as u64);
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_3_a_path_mtu_that_nobody_knows_shows_by_the_jump() {
+    let mut bed = up(|_| {});
+    (0..8).for_each(|n| bed.host(0, &read(100 + 10 * n, 10 * 1_024)));
+    bed.run(60 * MILLISECOND, &mut losing(vec![(READ, 130)]));
+    assert_eq!(bed.given(1), (0..8).map(|n| (READ, 100 + 10 * n)).collect::<Vec<_>>());
+    assert_eq!(bed.counters(0).resent.packets, 1);
+    bed.assert_settled();
+}
+
+#[test]
+fn traps_5_and_6_what_has_no_number_is_never_asked_for() {
+    let mut bed = up(|_| {});
+    for opcode in [UD_SEND, UC_WRITE, CNP] {
+        [10, 20, 5].into_iter().for_each(|psn| bed.host(0, &roce(0, opcode, psn, &[0; 32])));
+    }
+    bed.run(60 * MILLISECOND, &mut losing(vec![(UD_SEND, 20)]));
+    assert_eq!(bed.given(1).len(), 8);
+    assert_eq!((bed.counters(0).unnumbered.packets, bed.counters(1).nacks_sent), (9, 0));
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_7_a_stream_whose_beginning_and_announcement_are_lost_is_whole() {
+    for first in 1..5 {
+        let mut bed = up(|_| {});
+        (100..110).for_each(|psn| bed.host(0, &write(psn)));
+        let mut left = first;
+        bed.run(80 * MILLISECOND, &mut |_, frame| {
+            let lose = left > 0 && frame[11] != 2;
+            left -= u32::from(lose);
+            if lose { vec![] } else { vec![(DELAY, frame.to_vec())] }
+        });
+        assert_eq!(bed.given(1), writes(100..110), "{first} frames lost");
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_8_a_queue_pair_that_is_used_again_begins_anew() {
+    for begin in [0x80_0000, 0x10_5000, 20] {
+        let mut bed = up(|_| {});
+        (1_000..1_010).for_each(|psn| bed.host(0, &write(psn)));
+        let mut fate = losing(writes([1_009, begin, begin + 4]));
+        bed.run(50 * MILLISECOND, &mut fate);
+        (begin..begin + 5).for_each(|psn| bed.host(0, &write(psn)));
+        bed.run(50 * MILLISECOND, &mut fate);
+        assert_eq!(bed.given(1), writes((1_000..1_010).chain(begin..begin + 5)));
+        assert!(bed.counters(1).numbers_asked < 10, "no millions are asked for");
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_9_a_spoofed_psn_stalls_nobody_for_long() {
+    for wild in [1_500, 0x8_0000, 0x70_0000] {
+        let mut bed = up(|_| {});
+        (1_000..1_010).for_each(|psn| bed.host(0, &write(psn)));
+        bed.run(30 * MILLISECOND, &mut perfect);
+        let now = bed.now;
+        bed.sides[1].receive(WAN, &write(wild), now);
+        (1_010..1_020).for_each(|psn| bed.host(0, &write(psn)));
+        bed.run(60 * MILLISECOND, &mut losing(writes([1_015])));
+        let mut given = bed.given(1);
+        given.retain(|packet| packet.1 != wild);
+        // What was on its way when it was asked for comes twice.
+        let (first, again) = given.split_at(20);
+        assert_eq!(first, writes(1_000..1_020), "{wild:#x}");
+        assert!(again.len() <= 10 && again.iter().all(|packet| first.contains(packet)));
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_11_the_last_acknowledgement_of_a_stream_is_repaired() {
+    let mut bed = up(|_| {});
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    [104, 109].into_iter().for_each(|psn| bed.host(1, &ack(psn)));
+    bed.run(60 * MILLISECOND, &mut losing(vec![(ACK, 109)]));
+    assert_eq!(bed.given(0), [(ACK, 104), (ACK, 109)]);
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_12_lost_requests_and_lost_repairs_are_asked_for_again() {
+    let mut bed = up(|_| {});
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    let mut loses = losing(writes([103, 103, 103]));
+    let mut control = 0;
+    bed.run(200 * MILLISECOND, &mut |number, frame| {
+        control += u32::from(is_ours(frame));
+        if is_ours(frame) && control % 5 < 2 { vec![] } else { loses(number, frame) }
+    });
+    assert_eq!(bed.given(1), writes(100..110));
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_13_giving_up_releases_the_stream_in_order_and_is_counted() {
+    let mut bed = up(|settings| settings.recovery.hold_age = 50 * MILLISECOND);
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    let mut never = |_: u64, frame: &[u8]| match !is_ours(frame) && what(frame).1 == 103 {
+        true => vec![],
+        false => vec![(DELAY, frame.to_vec())],
+    };
+    bed.run(100 * MILLISECOND, &mut never);
+    assert_eq!(bed.given(1), writes((100..110).filter(|psn| *psn != 103)));
+    assert_eq!(bed.counters(1).gave_up, 1);
+    bed.host(0, &write(110));
+    bed.run(40 * MILLISECOND, &mut never);
+    assert_eq!(bed.given(1), writes([110]));
+    assert_eq!(bed.sides[0].gateway.outstanding(), (0, 0));
+    bed.assert_no_leak();
+}
+
+#[test]
+fn trap_14_an_rnic_that_goes_back_is_followed_and_remembered_once() {
+    let mut bed = up(|settings| settings.recovery.shield = false);
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    (104..112).for_each(|psn| bed.host(0, &write(psn)));
+    assert_eq!(bed.sides[0].gateway.outstanding().0, 12);
+    bed.run(60 * MILLISECOND, &mut losing(writes([102])));
+    assert_eq!(bed.given(1).len(), 12, "a copy of what waits is needless");
+    bed.host(0, &write(111));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    assert_eq!(bed.given(1), writes([111]), "what was delivered passes again");
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_15_a_repair_is_the_newest_copy() {
+    let mut bed = up(|settings| settings.recovery.shield = false);
+    (100..104).for_each(|psn| bed.host(0, &write(psn)));
+    let newest = roce(0, WRITE_ONLY, 101, &[9; 32]);
+    bed.host(0, &newest);
+    bed.run(60 * MILLISECOND, &mut losing(writes([101, 101])));
+    assert_eq!(bed.sides[1].delivered[1], newest);
+    assert_eq!(bed.given(1), writes(100..104));
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_17_a_wrong_icrc_is_a_loss_and_is_never_mended() {
+    let mut bed = up(|_| {});
+    (100..104).for_each(|psn| bed.host(0, &write(psn)));
+    let mut once = true;
+    bed.run(60 * MILLISECOND, &mut |_, frame| {
+        let mut frame = frame.to_vec();
+        if !is_ours(&frame) && what(&frame).1 == 102 && std::mem::take(&mut once) {
+            frame[60] ^= 4;
+        }
+        vec![(DELAY, frame)]
+    });
+    assert_eq!(bed.sides[1].delivered, (100..104).map(write).collect::<Vec<_>>());
+    assert_eq!(bed.counters(1).drops.packets(DropReason::WanIcrc), 1);
+    let mut wrong = write(104);
+    wrong[60] ^= 4;
+    bed.host(0, &wrong);
+    assert_eq!(bed.sides[0].gateway.outstanding().0, 0, "not remembered");
+    bed.run(60 * MILLISECOND, &mut perfect);
+    bed.assert_settled();
+}
+
+/// A READ of three packets and a WRITE go from site 0 to site 1, and are answered.
+fn answered(lost: Vec<(u8, u32)>) -> Bed {
+    let mut bed = up(|_| {});
+    bed.host(0, &roce(0, SEND_FIRST, 99, &[0; 1_024]));
+    bed.host(0, &read(100, 3 * 1_024));
+    bed.host(0, &roce(0, FETCH_ADD, 103, &[0; 28]));
+    bed.host(0, &write(104));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.host(1, &roce(1, READ_FIRST, 100, &[&[0x1f, 0, 0, 0][..], &[1; 1_024]].concat()));
+    bed.host(1, &roce(1, READ_MIDDLE, 101, &[2; 1_024]));
+    bed.host(1, &roce(1, READ_LAST, 102, &[&[0x1f, 0, 0, 0][..], &[3; 1_024]].concat()));
+    bed.host(1, &roce(1, ATOMIC_ACK, 103, &[0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
+    bed.host(1, &ack(104));
+    bed.run(60 * MILLISECOND, &mut losing(lost));
+    bed
+}
+
+#[test]
+fn trap_18_no_answer_overtakes_the_data_of_a_read_or_an_atomic() {
+    let all =
+        [(READ_FIRST, 100), (READ_MIDDLE, 101), (READ_LAST, 102), (ATOMIC_ACK, 103), (ACK, 104)];
+    // Every set of losses, that of all answers included.
+    for set in 0..1u32 << all.len() {
+        let lost = all.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+        let mut bed = answered(lost.map(|(_, packet)| *packet).collect());
+        assert_eq!(bed.given(0), all, "{set:#b}");
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_30_a_vlan_has_streams_of_its_own() {
+    let tagged = |psn, vlan| {
+        let mut frame = write(psn);
+        frame.splice(12..12, [0x81, 0x00, 0, vlan]);
+        frame
+    };
+    let mut bed = up(|_| {});
+    for n in 0..5 {
+        bed.host(0, &tagged(100 + n, 7));
+        bed.host(0, &tagged(5_000 + n, 8));
+    }
+    bed.run(50 * MILLISECOND, &mut perfect);
+    assert_eq!((bed.sides[1].delivered.len(), bed.counters(1).nacks_sent), (10, 0));
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_31_a_new_life_has_a_path_mtu_of_its_own() {
+    let mut bed = up(|_| {});
+    for (begin, mtu) in [(1_000, 1_024), (0x80_0000, 256)] {
+        bed.host(0, &roce(0, SEND_FIRST, begin, &vec![0; mtu]));
+        bed.host(0, &read(begin + 1, 4_096));
+        bed.host(0, &write(begin + 1 + 4_096 / mtu as u32));
+        bed.run(50 * MILLISECOND, &mut perfect);
+    }
+    assert_eq!((bed.given(1).len(), bed.counters(1).nacks_sent), (6, 0));
+    bed.assert_settled();
+}
+
+#[test]
+fn a_gateway_that_restarts_costs_no_more_than_what_it_held() {
+    let mut bed = up(|_| {});
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(40 * MILLISECOND, &mut perfect);
+    let mut again = settings(2, 1);
+    again.peers[0].numbering = Numbering::Transparent { check_icrc: true };
+    bed.sides[1] = Side::new(again, 99, bed.now);
+    bed.run(300 * MILLISECOND, &mut perfect);
+    (110..120).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(60 * MILLISECOND, &mut losing(writes([110, 115, 119])));
+    assert_eq!(bed.given(1), writes(110..120));
+    bed.assert_settled();
+}

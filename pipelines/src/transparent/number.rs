@@ -1,0 +1,60 @@
+//! The number that a packet of a reliable connection has of itself.
+
+use super::table::Name;
+use crate::shield::{Found, Sight};
+use crate::wire::opcode::Kind;
+use crate::wire::psn::Psn;
+
+/// What a PSN stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// A packet that takes its PSN.
+    One,
+    /// A READ of so many bytes: it takes a PSN for each response.
+    Read(u32),
+    /// An acknowledgement without data: it takes none, and stands behind its PSN.
+    Nothing,
+}
+
+/// Which stream a packet is of, and where in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number {
+    pub(crate) name: Name,
+    /// Whether the stream is one of responses.
+    pub(crate) response: bool,
+    pub(crate) psn: Psn,
+    pub(crate) takes: Takes,
+    /// Path MTU, if it shows.
+    pub(crate) pmtu: Option<u16>,
+}
+
+impl Number {
+    /// Reads the number of a packet; `None` if it has none: anything but requests and responses of
+    /// reliable connections. `secret` keys the names.
+    #[inline]
+    pub(crate) fn read(head: &[u8], found: &Found, secret: u64) -> Option<Self> {
+        let sight = Sight::of(head, found)?;
+        let (response, psn, takes) = match sight.kind() {
+            Kind::Request => (false, sight.psn(), sight.read_len().map_or(Takes::One, Takes::Read)),
+            Kind::Response => (true, sight.psn(), Takes::One),
+            Kind::Acknowledge if sight.is_atomic_answer() => (true, sight.psn(), Takes::One),
+            Kind::Acknowledge => (true, sight.acknowledged()?, Takes::Nothing),
+            _ => return None,
+        };
+        let name = Name(sight.key()?.hash(secret ^ u64::from(response)));
+        Some(Self { name, response, psn, takes, pmtu: sight.pmtu() })
+    }
+
+    /// PSNs that it takes, if that is known.
+    #[inline]
+    pub(crate) fn span(&self, pmtu: u16) -> Option<u32> {
+        match (self.takes, pmtu) {
+            (Takes::One, _) => Some(1),
+            (Takes::Nothing, _) => Some(0),
+            // The smallest path MTU there is.
+            (Takes::Read(0..=256), _) => Some(1),
+            (Takes::Read(_), 0) => None,
+            (Takes::Read(len), pmtu) => Some(len.div_ceil(pmtu.into())),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The streams that leave for one peer.
+
+use std::collections::VecDeque;
+
+use dataplane::memory::Frame;
+use dataplane::time::Time;
+
+use super::STREAMS;
+use super::log::{Kept, Log};
+use super::number::Number;
+use super::table::{Name, Slot, Table};
+use crate::recovery::ReplayMemory;
+use crate::wire::psn::Psn;
+
+/// A packet in the order in which all were sent.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    slot: Slot,
+    psn: Psn,
+    sent: Time,
+}
+
+/// What leaves for one peer.
+pub(crate) struct Outbound {
+    pub(crate) table: Table<Log>,
+    /// Streams that are not all confirmed.
+    pub(crate) active: Vec<Slot>,
+    /// Packets by age; those confirmed since are still in it.
+    order: VecDeque<Mark>,
+    lives: u8,
+}
+
+impl Outbound {
+    /// Remembers `packets` packets.
+    pub(crate) fn new(packets: u32) -> Self {
+        Self {
+            table: Table::new(STREAMS),
+            active: Vec::with_capacity(STREAMS as usize),
+            order: VecDeque::with_capacity(packets as usize),
+            lives: 0,
+        }
+    }
+
+    /// The stream of this name, a new one if it is not known.
+    #[inline]
+    pub(crate) fn stream(&mut self, name: Name, now: Time, memory: &mut ReplayMemory) -> Slot {
+        if let Some(slot) = self.table.find(name, now) {
+            return slot;
+        }
+        let mut listed = false;
+        let slot = self.table.add(name, now, |log| {
+            log.clear(memory);
+            listed = log.listed;
+        });
+        if let Some((_, log)) = self.table.at(slot) {
+            log.listed = listed;
+        }
+        slot
+    }
+
+    /// Takes note of a packet that is about to leave by channel `via`. Returns what it is, and
+    /// whether the far side is to be told of the stream before.
+    #[inline]
+    pub(crate) fn note(
+        &mut self,
+        slot: Slot,
+        number: &Number,
+        (pmtu, via): (u16, u8),
+        memory: &mut ReplayMemory,
+    ) -> (Kept, bool) {
+        let Some((_, log)) = self.table.at(slot) else { return (Kept::Repeat, false) };
+        if log.is_other_life(number.psn) {
+            log.clear(memory);
+        }
+        log.via = via;
+        log.note(number, pmtu, &mut self.lives)
+    }
+
+    /// Remembers a new packet.
+    #[inline]
+    pub(crate) fn keep(
+        &mut self,
+        slot: Slot,
+        number: &Number,
+        frame: Frame,
+        now: Time,
+        memory: &mut ReplayMemory,
+    ) {
+        if self.order.len() == self.order.capacity() {
+            self.trim();
+            if self.order.len() == self.order.capacity() {
+                self.evict_oldest(memory);
+            }
+        }
+        let Some((_, log)) = self.table.at(slot) else { return };
+        log.keep(number, frame, now, memory);
+        if !log.listed {
+            log.listed = true;
+            self.active.push(slot);
+        }
+        self.order.push_back(Mark { slot, psn: number.psn, sent: now });
+    }
+
+    /// Forgets the age of what was confirmed since.
+    fn trim(&mut self) {
+        while let Some(mark) = self.order.front() {
+            let log = self.table.at(mark.slot);
+            if log.is_some_and(|(_, log)| log.is_oldest(mark.psn, mark.sent)) {
+                return;
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// When the oldest packet that is held was sent.
+    pub(crate) fn oldest(&mut self) -> Option<Time> {
+        self.trim();
+        self.order.front().map(|mark| mark.sent)
+    }
+
+    /// Lets the oldest packet go; `false` if there is none.
+    pub(crate) fn evict_oldest(&mut self, memory: &mut ReplayMemory) -> bool {
+        self.trim();
+        let Some(mark) = self.order.pop_front() else { return false };
+        let Some((_, log)) = self.table.at(mark.slot) else { return false };
+        memory.evicted += 1;
+        log.evict(mark.psn, mark.sent, memory)
+    }
+
+    /// Whether a packet of the stream is unconfirmed.
+    #[inline]
+    pub(crate) fn holds(&mut self, slot: Slot) -> bool {
+        self.table.at(slot).is_some_and(|(_, log)| log.unconfirmed() > 0)
+    }
+
+    /// Takes a stream off the list of those that are not all confirmed.
+    pub(crate) fn unlist(&mut self, index: usize) {
+        let slot = self.active.swap_remove(index);
+        if let Some((_, log)) = self.table.at(slot) {
+            log.listed = false;
+        }
+    }
+
+    /// Packets that are not confirmed.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        let logs = self.active.iter().filter_map(|slot| self.table.get(*slot));
+        logs.map(|log| log.unconfirmed() as u64).sum()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self, memory: &mut ReplayMemory) {
+        self.table.clear(|log| log.clear(memory));
+        self.active.clear();
+        self.order.clear();
+    }
+}
