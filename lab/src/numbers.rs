@@ -36,7 +36,7 @@ impl Numbers {
         let psn = Psn::new(roce.bth.psn);
         let newest = self.newest.get(&stream);
         let ahead = newest.map_or(1, |newest| psn.ahead_of(*newest));
-        let new = ahead > 0 || ahead < -WINDOW;
+        let new = !(-WINDOW..=0).contains(&ahead);
         if new {
             self.newest.insert(stream, psn);
         }

@@ -212,6 +212,9 @@ impl Inbound {
         self.active.retain(|slot| {
             let Some((_, stream)) = table.at(*slot) else { return false };
             stream.listed = !stream.is_quiet();
+            if !stream.listed {
+                stream.shrink();
+            }
             stream.listed
         });
     }

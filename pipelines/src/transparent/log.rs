@@ -7,6 +7,7 @@ use dataplane::time::{Nanos, Time};
 
 use super::WINDOW;
 use super::number::{Number, Takes};
+use super::stream::{LONG, SHORT};
 use crate::recovery::{LINE, Range, ReplayMemory, Seq};
 use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
@@ -222,6 +223,13 @@ impl Log {
     /// Lets everything go.
     pub(crate) fn clear(&mut self, memory: &mut ReplayMemory) {
         self.packets.drain(..).for_each(|sent| memory.remove(sent.lines()));
+    }
+
+    /// Gives back the memory of a queue that was long once.
+    pub(crate) fn shrink(&mut self) {
+        if self.packets.is_empty() && self.packets.capacity() > LONG {
+            self.packets.shrink_to(SHORT);
+        }
     }
 
     /// Packets that are not confirmed.

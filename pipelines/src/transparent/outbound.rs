@@ -138,6 +138,7 @@ impl Outbound {
         let slot = self.active.swap_remove(index);
         if let Some((_, log)) = self.table.at(slot) {
             log.listed = false;
+            log.shrink();
         }
     }
 

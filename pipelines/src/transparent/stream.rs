@@ -13,6 +13,10 @@ use crate::shield::Slot;
 use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
 
+/// A queue longer than this gives memory back when it is empty; and what it keeps.
+pub(crate) const LONG: usize = 1_024;
+pub(crate) const SHORT: usize = 64;
+
 /// Holes that a stream remembers.
 const HOLES: u32 = 1_024;
 
@@ -162,7 +166,7 @@ impl Stream {
             Arrival::Refused => Place::Refused,
             Arrival::Duplicate => {
                 self.dirty = true;
-                match self.held.iter().any(|held| held.key == seq && held.span > 0) {
+                match self.waits(seq) {
                     true => Place::Twice,
                     false => Place::Behind(self.holes.next()),
                 }
@@ -178,6 +182,20 @@ impl Stream {
             && self.holes.next() == seq.next()
         {
             self.holes.pass(seq.plus(span));
+        }
+    }
+
+    /// Whether the packet that takes this number waits.
+    fn waits(&self, seq: Seq) -> bool {
+        let first = self.held.partition_point(|held| held.key.ahead_of(seq) < 0);
+        let mut there = self.held.range(first..).take_while(|held| held.key == seq);
+        there.any(|held| held.span > 0)
+    }
+
+    /// Gives back the memory of a queue that was long once.
+    pub(crate) fn shrink(&mut self) {
+        if self.held.is_empty() && self.held.capacity() > LONG {
+            self.held.shrink_to(SHORT);
         }
     }
 

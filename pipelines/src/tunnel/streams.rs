@@ -220,3 +220,74 @@ impl Draft {
 }
 
 const _: () = assert!(RANGE_LEN == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::super::auth::Key;
+    use super::super::control::{Message, read};
+    use super::super::header::HEADER_LEN;
+    use super::*;
+
+    fn sealed(mut draft: Draft) -> Vec<u8> {
+        let header = [0x10; HEADER_LEN];
+        let key = Key::from_secret(b"0123456789abcdef");
+        [&header, draft.seal(&header, 3, key)].concat()
+    }
+
+    #[test]
+    fn announcements_and_answers_read_back() {
+        let announced = Announced {
+            name: 7,
+            front: Seq(8),
+            next: Seq(9),
+            pmtu: 1_024,
+            epoch: 3,
+            response: true,
+            probe: true,
+            lost: true,
+            ..Announced::default()
+        };
+        let mut draft = Draft::streams(55);
+        let other = Announced { limit: true, unknown: true, name: 1, ..Announced::default() };
+        assert!(draft.announce(&announced) && draft.announce(&other));
+        let message = sealed(draft);
+        let Ok(Message::Streams { time: 55, items }) = read(&message) else { panic!() };
+        assert_eq!(items.collect::<Vec<_>>(), [announced, other]);
+
+        let gone = StreamGone { name: 7, range: Range { start: Seq(1), count: 2 }, lost: true };
+        let mut draft = Draft::stream_gone();
+        let taken = std::iter::repeat_with(|| draft.stream_item(&gone)).take_while(|&taken| taken);
+        let count = taken.count();
+        let message = sealed(draft);
+        let Ok(Message::StreamGone { items }) = read(&message) else { panic!() };
+        assert!(items.clone().all(|item| item == gone) && items.count() == count && count > 50);
+    }
+
+    #[test]
+    fn feedback_has_ranges_a_stream() {
+        let range = Range { start: Seq(u32::MAX), count: 4 };
+        let mut draft = Draft::stream_feedback(0);
+        assert!(draft.stream_block(1, Seq(5), 2, false) && draft.range(range));
+        assert!(draft.stream_block(2, Seq(6), 0, true));
+        let message = sealed(draft);
+        let Ok(Message::StreamFeedback { echoed_time: 0, blocks }) = read(&message) else {
+            panic!()
+        };
+        let blocks: Vec<_> = blocks.map(|block| block.expect("checked")).collect();
+        assert_eq!((blocks[0].name, blocks[0].cumulative, blocks[0].epoch), (1, Seq(5), 2));
+        assert_eq!(blocks[0].ranges.clone().collect::<Vec<_>>(), [range]);
+        assert!(blocks[1].unknown && blocks[1].ranges.clone().count() == 0);
+    }
+
+    #[test]
+    fn cut_messages_are_refused() {
+        let mut draft = Draft::streams(55);
+        draft.announce(&Announced::default());
+        draft.put(&[0]);
+        assert!(read(&sealed(draft)).is_err());
+        let mut draft = Draft::stream_feedback(0);
+        draft.stream_block(1, Seq(5), 2, false);
+        draft.put(&[0; 3]);
+        assert!(read(&sealed(draft)).is_err());
+    }
+}
