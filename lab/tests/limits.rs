@@ -17,7 +17,7 @@ const DELAYS: [(&str, &str); 2] = [("100", "490us"), ("1000", "4900us")];
 const QPS: [(u32, u32); 2] = [(1, 1_024), (16, 64)];
 
 fn run(qps: u32, messages: u32, path: &str) -> Report {
-    let traffic = format!("verb=write,qps={qps},size=64KiB,messages={messages}");
+    let traffic = format!("verb=write,qps={qps},size=64KiB,messages={messages},line=40G");
     let path: PathScenario = path.parse().expect("a path");
     let scenario = Scenario::traffic(traffic.parse().expect("traffic"), vec![path], 1);
     lab::run(&scenario).expect("a report")

@@ -21,6 +21,8 @@ pub(crate) const DISTANCES: [u32; 3] = [100, 500, 1_000];
 pub(crate) const QPS: [u32; 2] = [1, 16];
 /// Bits a second of the line.
 pub(crate) const RATE: u64 = 100_000_000_000;
+/// Bits a second that all hosts of a site send at most: more than the wide area takes.
+const HOSTS_RATE: u64 = 4 * RATE;
 /// Bytes of a message.
 const MESSAGE: u32 = 1 << 20;
 /// Packets of a message.
@@ -142,6 +144,7 @@ impl Case {
             size: MESSAGE,
             messages: self.messages(part),
             timer: self.timer(),
+            line: Some(HOSTS_RATE),
             ..Traffic::default()
         };
         let does = Impairments {
