@@ -128,7 +128,7 @@ fn what_cannot_be_run_is_refused_with_a_reason() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--input"), "{}", text(&output.stderr));
     refused(&["--path", "p,loss=2"], "not a probability");
-    refused(&["--path", "p", "--mode", "transparent"], "not available in this version");
+    refused(&["--path", "p", "--mode", "bare"], "tunnel or transparent");
     refused(&["--path", "p", "--seed", "9..2"], "write 2..9");
     refused(&["--path", "p", "--site-a", "10.0.0.1"], "10.0.0.1/32");
     refused(&["--path", "p", "--compare", "--json"], "cannot be used with");
