@@ -25,6 +25,15 @@ fuzz_target!(|message: &[u8]| {
             assert!(items * 8 <= message.len());
         }
         Ok(Message::Gone { items, .. }) => assert!(items.count() * 16 <= message.len()),
+        Ok(Message::Streams { items, .. }) => assert!(items.count() * 20 <= message.len()),
+        Ok(Message::StreamFeedback { blocks, .. }) => {
+            let mut items = 0;
+            for block in blocks {
+                items += 1 + block.expect("checked when it was read").ranges.count();
+            }
+            assert!(items * 8 <= message.len());
+        }
+        Ok(Message::StreamGone { items }) => assert!(items.count() * 20 <= message.len()),
         Ok(Message::Hello(_) | Message::Probe { .. }) | Err(_) => {}
     }
 });
