@@ -83,6 +83,16 @@ fn assert_no_leak(scenario: &Scenario, report: &Report) {
     assert_eq!(leaked, [0; 2], "{}", command(scenario));
 }
 
+/// What is missing was given up and counted; nothing is altered or doubled, all buffers home.
+fn assert_open(scenario: &Scenario, report: &Report) {
+    let ends = &report.endpoints;
+    let accounted = ends.packets_delivered + ends.absorbed + ends.missing;
+    assert_eq!(accounted, ends.packets_sent, "{}", command(scenario));
+    assert_eq!((ends.altered, ends.duplicates), (0, 0), "{}", command(scenario));
+    assert!(ends.missing <= given_up(report), "{}", command(scenario));
+    assert_no_leak(scenario, report);
+}
+
 fn given_up(report: &Report) -> u64 {
     report.gateways.as_ref().map_or(0, |gateways| gateways.a.gave_up + gateways.b.gave_up)
 }
@@ -243,8 +253,10 @@ fn any_path() -> impl Strategy<Value = Impairments> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Short of giving up: a burst of losses on a long path, sparsely used, can last longer than
+    /// packets are kept for.
     #[test]
-    fn any_wide_area_is_crossed_whole(
+    fn any_wide_area_is_crossed_whole_or_given_up_in_the_open(
         name in prop::sample::select(&CAPTURES[..]),
         paths in prop::collection::vec(any_path(), 1..5),
         seed in any::<u64>(),
@@ -253,7 +265,11 @@ proptest! {
         scenario.paths = (1..).zip(paths)
             .map(|(number, does)| PathScenario { name: format!("p{number}"), does })
             .collect();
-        assert_whole(&scenario, &run(&scenario));
+        let report = run(&scenario);
+        match given_up(&report) {
+            0 => assert_whole(&scenario, &report),
+            _ => assert_open(&scenario, &report),
+        }
     }
 
     #[test]
@@ -261,11 +277,6 @@ proptest! {
         let mut scenario = scenario("loss1-rc-write.gwa", &[], seed);
         scenario.paths = vec![PathScenario { name: "p1".into(), does: path }];
         scenario.bounds = Bounds { replay_bytes: 128 << 10, hold_bytes: 128 << 10, mtu: 9_216 };
-        let report = run(&scenario);
-        let ends = &report.endpoints;
-        prop_assert_eq!(ends.packets_delivered + ends.absorbed + ends.missing, ends.packets_sent);
-        prop_assert_eq!((ends.altered, ends.duplicates), (0, 0), "{}", command(&scenario));
-        prop_assert!(ends.missing <= given_up(&report), "{}", command(&scenario));
-        assert_no_leak(&scenario, &report);
+        assert_open(&scenario, &run(&scenario));
     }
 }
