@@ -51,17 +51,19 @@ impl Rtt {
         self.smoothed + (4 * self.variance).max(slack)
     }
 
-    /// How long to wait after having asked `tries` times in vain: longer after many, so that a dead
-    /// path or a slow far side is not flooded; not after a few, for a burst of losses is counted
-    /// in packets, and whoever sends few of them lives through it the longer.
+    /// How long to wait after having asked `tries` times in vain. Once is patience, variance and
+    /// all; from then on no more than twice the round trip, and after some it is not the answer that
+    /// is waited for: a burst of losses is counted in packets, and whoever sends few of them lives
+    /// through it the longer. After many the path may be dead, and is not flooded.
     #[must_use]
     pub fn wait(&self, tries: u32) -> Nanos {
-        let doublings = match tries {
-            0..8 => 0,
-            8..32 => 1,
-            _ => 2,
-        };
-        self.patience() << doublings
+        let bounded = self.patience().min(2 * self.smoothed + 100 * MICROSECOND);
+        match tries {
+            0 => self.patience(),
+            1..6 => bounded,
+            6..64 => (bounded / 4).max(2 * MILLISECOND).min(bounded),
+            _ => 2 * bounded,
+        }
     }
 
     /// How far apart two requests for the same lie in one round: further than most bursts of
@@ -100,17 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_late_and_little() {
+    fn what_is_not_answered_is_soon_asked_for_more_often_and_late_less() {
         let mut rtt = Rtt::assumed(MILLISECOND);
-        (0..100).for_each(|_| rtt.sample(5 * MILLISECOND));
+        (0..100).for_each(|_| rtt.sample(20 * MILLISECOND));
         let patience = rtt.patience();
-        assert_eq!(
-            [0, 7, 8, 31, 32, u32::MAX].map(|tries| rtt.wait(tries) / patience),
-            [1, 1, 2, 2, 4, 4]
-        );
-        // A second, the age at which packets are let go of, is good for more than fifty tries.
-        let total: Nanos = (0..60).map(|tries| rtt.wait(tries)).sum();
-        assert!(total < 1_000 * MILLISECOND, "{total}");
+        let waits = [0, 5, 6, 63, 64, u32::MAX].map(|tries| 4 * rtt.wait(tries) / patience);
+        assert_eq!(waits, [4, 4, 1, 1, 8, 8]);
+        // However much it varies, half a second is good for many tries: that long a lane waits.
+        (0..100).for_each(|n| rtt.sample([5, 40][n % 2] * MILLISECOND));
+        assert!(rtt.patience() > 60 * MILLISECOND);
+        let total: Nanos = (0..24).map(|tries| rtt.wait(tries)).sum();
+        assert!(total < 600 * MILLISECOND, "{total}");
     }
 
     #[test]
