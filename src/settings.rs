@@ -1,14 +1,19 @@
 //! From the configuration to what the pipeline is told.
 
-use config::model::{Behind, Carry, Config, Numbering, Oversize, Peer, Role, Share};
+use config::model::{Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share};
 use dataplane::memory::PoolSettings;
 use pipelines::gateway as gw;
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
-/// The settings of one worker's gateway.
-pub(crate) fn gateway(config: &Config) -> gw::Settings {
+/// The settings of one worker's gateway. `macs`: the ports' Ethernet addresses, in their order.
+///
+/// # Errors
+/// What in the configuration cannot be done, with the remedy.
+pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> Result<gw::Settings, String> {
     let recovery = &config.recovery;
-    gw::Settings {
+    let ports = config.ports.iter().zip(macs).map(|(settings, mac)| port(settings, *mac));
+    let peers = config.peers.iter().map(peer);
+    Ok(gw::Settings {
         address: config.gateway.address,
         udp_port: config.gateway.udp_port,
         outer_checksum: config.gateway.outer_checksum,
@@ -17,8 +22,8 @@ pub(crate) fn gateway(config: &Config) -> gw::Settings {
             Some(Oversize::Forward) => gw::Oversize::Forward,
             Some(Oversize::Drop) | None => gw::Oversize::Drop,
         },
-        ports: config.ports.iter().map(port).collect(),
-        peers: config.peers.iter().map(peer).collect(),
+        ports: ports.collect::<Result<_, _>>()?,
+        peers: peers.collect::<Result<_, _>>()?,
         recovery: gw::RecoverySettings {
             replay_bytes: recovery.replay_bytes.0,
             replay_packets: recovery.replay_packets,
@@ -32,6 +37,33 @@ pub(crate) fn gateway(config: &Config) -> gw::Settings {
             ack_packets: recovery.ack_packets,
             holes: recovery.holes,
         },
+    })
+}
+
+/// The ports' Ethernet addresses, where the configuration has all of them.
+///
+/// # Errors
+/// The port that has none, and the remedy.
+pub(crate) fn macs(config: &Config) -> Result<Vec<gw::Mac>, String> {
+    let mac = |port: &config::model::Port| match port.mac {
+        Some(mac) => Ok(mac.0),
+        None => Err(format!(
+            "port {:?} has no \"mac\", and its interface's own is not asked for here\n    \
+             remedy: add mac = \"02:00:00:00:00:01\" to it",
+            port.name
+        )),
+    };
+    config.ports.iter().map(mac).collect()
+}
+
+/// The Ethernet address of a next hop.
+fn next_hop(of: &str, next_hop: NextHop) -> Result<gw::Mac, String> {
+    match next_hop {
+        NextHop::Mac(mac) => Ok(mac.0),
+        NextHop::Address(address) => Err(format!(
+            "next_hop of {of} is {address}: it is not asked for here\n    \
+             remedy: write the Ethernet address that it has"
+        )),
     }
 }
 
@@ -44,20 +76,21 @@ pub(crate) fn pool(config: &Config) -> PoolSettings {
     }
 }
 
-fn port(port: &config::model::Port) -> gw::PortSettings {
-    gw::PortSettings {
+fn port(port: &config::model::Port, mac: gw::Mac) -> Result<gw::PortSettings, String> {
+    let of = || format!("port {:?}", port.name);
+    Ok(gw::PortSettings {
         role: match port.role {
             Role::Lan => gw::Role::Lan,
             Role::Wan => gw::Role::Wan,
         },
-        mac: port.mac.0,
+        mac,
         bump: port.bump,
-        next_hop: port.next_hop.map(|mac| mac.0),
-    }
+        next_hop: port.next_hop.map(|hop| next_hop(&of(), hop)).transpose()?,
+    })
 }
 
-fn peer(peer: &Peer) -> gw::PeerSettings {
-    gw::PeerSettings {
+fn peer(peer: &Peer) -> Result<gw::PeerSettings, String> {
+    Ok(gw::PeerSettings {
         name: peer.name.clone(),
         address: peer.address,
         behind: match &peer.behind {
@@ -80,13 +113,13 @@ fn peer(peer: &Peer) -> gw::PeerSettings {
         lan: peer.lan,
         key: peer.key.bytes().to_vec(),
         lanes: peer.lanes,
-        paths: paths(peer),
-    }
+        paths: paths(peer)?,
+    })
 }
 
 /// Capacities become weights: of one kind within a peer, so only their ratio matters. In units of
 /// 1/10,000 of their sum, at least one.
-fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
+fn paths(peer: &Peer) -> Result<Vec<gw::PathSettings>, String> {
     let share = |share: Share| match share {
         Share::Capacity(rate) => u128::from(rate.0),
         Share::Weight(weight) => u128::from(weight),
@@ -95,13 +128,15 @@ fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
     let weight = |path: &config::model::Path| share(path.share) * 10_000 / total.max(1);
     peer.paths
         .iter()
-        .map(|path| gw::PathSettings {
-            name: path.name.clone(),
-            port: path.port,
-            next_hop: path.next_hop.0,
-            weight: (weight(path) as u32).max(1),
-            channels: path.channels,
-            mtu: path.mtu,
+        .map(|path| {
+            Ok(gw::PathSettings {
+                name: path.name.clone(),
+                port: path.port,
+                next_hop: next_hop(&format!("path {:?}", path.name), path.next_hop)?,
+                weight: (weight(path) as u32).max(1),
+                channels: path.channels,
+                mtu: path.mtu,
+            })
         })
         .collect()
 }
@@ -120,7 +155,8 @@ mod tests {
             buffers: 64,
             ..super::pool(&checked.config)
         });
-        let settings = gateway(&checked.config);
+        let settings = macs(&checked.config).and_then(|macs| gateway(&checked.config, &macs));
+        let settings = settings.expect("valid");
         assert_eq!(settings.ports.len(), checked.config.ports.len());
         let made = gw::Gateway::new(
             settings,

@@ -1,13 +1,14 @@
 //! The pieces of a draft held against each other: names, references, families, sizes. What passes
 //! becomes the configuration.
 
+use crate::check_driver::{check_driver, check_drivers};
 use crate::check_memory::{buffers, check_replay};
 use crate::check_peers::check_peers;
 use crate::check_sizes::check_mtus;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
-use crate::draft::{DEFAULT_UDP_PORT, Draft, DriverName, PortDraft};
-use crate::model::{Config, Driver, Port, Role};
+use crate::draft::{DEFAULT_UDP_PORT, Draft, PortDraft};
+use crate::model::{Config, Port, Role};
 
 /// The configuration, or nothing when any part of it was wrong: reported here or before.
 pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
@@ -17,6 +18,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     check_udp_ports(draft, report);
     both_roles(&draft.ports, report);
     let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
+    check_drivers(draft, report);
     let peers = check_peers(draft, report);
     check_replay(draft, report);
     let buffers = buffers(draft, report);
@@ -27,6 +29,8 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         ports: ports.into_iter().collect::<Option<_>>()?,
         peers: peers.into_iter().collect::<Option<_>>()?,
         recovery: draft.recovery.clone()?,
+        eal: draft.eal.or(Vec::new())?,
+        control: draft.control.clone()?,
     })
 }
 
@@ -169,42 +173,26 @@ fn check_port(port: &PortDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         let remedy = "remove it: a [[path]] has the next hop on a WAN port";
         report.error(*at, "a WAN port has no \"next_hop\"", remedy);
     }
-    let driver = check_driver(port, report);
+    let driver = check_driver(port, draft, report);
     Some(Port {
         name: port.name.given()?.clone(),
         role: *port.role.given()?,
         driver: driver?,
         mtu: port.mtu.or(DEFAULT_MTU)?,
-        mac: *port.mac.given()?,
+        mac: optional(&port.mac)?,
         bump: bump?,
-        next_hop: port.next_hop.given().copied(),
+        next_hop: optional(&port.next_hop)?,
     })
+}
+
+/// What stands under a key that may be left out; nothing if it is wrong.
+fn optional<T: Copy>(field: &Field<T>) -> Option<Option<T>> {
+    match field {
+        Field::Absent => Some(None),
+        Field::Wrong => None,
+        Field::Given(value, _) => Some(Some(*value)),
+    }
 }
 
 /// A port's MTU, if it has none: Ethernet's.
 pub(crate) const DEFAULT_MTU: u32 = 1_500;
-
-/// The driver and its files: the pcap driver has both, the others have none.
-fn check_driver(port: &PortDraft, report: &mut Report<'_>) -> Option<Driver> {
-    let driver = port.driver.given()?;
-    for (key, path) in [("input", &port.input), ("output", &port.output)] {
-        match (driver, path) {
-            (DriverName::Pcap, Field::Absent) => {
-                let what = format!("a port of the pcap driver has no \"{key}\"");
-                report.error(port.at, what, format!("add, as in: {key} = \"{key}.pcap\""));
-            }
-            (DriverName::Ring, Field::Given(_, at)) => {
-                let what = format!("\"{key}\" is for the pcap driver only");
-                report.error(*at, what, "remove it, or write driver = \"pcap\"");
-            }
-            _ => {}
-        }
-    }
-    match driver {
-        DriverName::Ring => Some(Driver::Ring),
-        DriverName::Pcap => Some(Driver::Pcap {
-            input: port.input.given()?.clone(),
-            output: port.output.given()?.clone(),
-        }),
-    }
-}

@@ -7,7 +7,7 @@ use crate::check_sizes::path_mtu;
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
-use crate::model::{Behind, Carry, Numbering, Path, Peer, Role, Share};
+use crate::model::{Absent, Behind, Carry, NextHop, Numbering, Path, Peer, Role, Share, Ttl};
 use crate::prefix::Prefix;
 use crate::units::Span;
 
@@ -124,6 +124,7 @@ fn check_path(path: &PathDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         Field::Absent => None,
         _ => port_of(draft, Role::Wan, ("port", &path.port), path.at, report),
     };
+    check_next_hop(path, draft, report);
     let mtu = path_mtu(path, draft);
     let port_mtu = port.and_then(|port| draft.ports.get(port)?.mtu.or(crate::check::DEFAULT_MTU));
     if let (Field::Given(mtu, at), Some(port_mtu)) = (&path.mtu, port_mtu)
@@ -141,6 +142,16 @@ fn check_path(path: &PathDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         rtt: path.rtt.or(DEFAULT_RTT)?,
         mtu: mtu?,
     })
+}
+
+/// A next hop that is asked for answers to the family of our own address.
+fn check_next_hop(path: &PathDraft, draft: &Draft, report: &mut Report<'_>) {
+    let Field::Given(NextHop::Address(next_hop), at) = path.next_hop else { return };
+    let Some(ours) = draft.gateway.address.given() else { return };
+    if next_hop.is_ipv4() != ours.is_ipv4() {
+        let what = format!("next_hop {next_hop} is not of the family of our address {ours}");
+        report.error(at, what, "write an address of that family, or an Ethernet address");
+    }
 }
 
 /// A path's round-trip time, if it has none.
@@ -168,6 +179,8 @@ fn check_peer(
         numbering: peer.numbering.or(Numbering::Tunnel)?,
         check_icrc: peer.check_icrc.or(true)?,
         carry: peer.carry.or(Carry::Ethernet)?,
+        ttl: peer.ttl.or(Ttl::Wire)?,
+        absent: peer.absent.or(Absent::Forward)?,
         lan: lan?,
         key: peer.key.clone()?,
         lanes: peer.lanes.or(DEFAULT_LANES)?,

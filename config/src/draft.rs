@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
-    Carry, Gateway, Idle, Key, Numbering, Oversize, Recovery, Role, Share, Workers,
+    Absent, Carry, Control, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role,
+    Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
 use crate::units::Span;
@@ -24,6 +25,8 @@ pub(crate) struct Draft {
     pub(crate) replay_at: usize,
     /// Likewise of `replay_packets`.
     pub(crate) replay_packets_at: usize,
+    pub(crate) eal: Field<Vec<String>>,
+    pub(crate) control: Option<Control>,
 }
 
 /// `[gateway]`.
@@ -48,6 +51,8 @@ pub(crate) struct WorkersDraft {
 pub(crate) enum DriverName {
     Pcap,
     Ring,
+    AfXdp,
+    Dpdk,
 }
 
 /// `[[port]]`.
@@ -59,9 +64,14 @@ pub(crate) struct PortDraft {
     pub(crate) mtu: Field<u32>,
     pub(crate) mac: Field<Mac>,
     pub(crate) bump: Field<String>,
-    pub(crate) next_hop: Field<Mac>,
+    pub(crate) next_hop: Field<NextHop>,
     pub(crate) input: Field<PathBuf>,
     pub(crate) output: Field<PathBuf>,
+    pub(crate) interface: Field<String>,
+    pub(crate) queues: Field<Vec<u32>>,
+    pub(crate) xdp_mode: Field<XdpMode>,
+    pub(crate) xdp_replace: Field<bool>,
+    pub(crate) device: Field<String>,
 }
 
 /// `[[peer]]`.
@@ -74,6 +84,8 @@ pub(crate) struct PeerDraft {
     pub(crate) numbering: Field<Numbering>,
     pub(crate) check_icrc: Field<bool>,
     pub(crate) carry: Field<Carry>,
+    pub(crate) ttl: Field<Ttl>,
+    pub(crate) absent: Field<Absent>,
     pub(crate) lan: Field<String>,
     /// From either of the two keys.
     pub(crate) key: Option<Key>,
@@ -86,7 +98,7 @@ pub(crate) struct PathDraft {
     pub(crate) name: Field<String>,
     pub(crate) peer: Field<String>,
     pub(crate) port: Field<String>,
-    pub(crate) next_hop: Field<Mac>,
+    pub(crate) next_hop: Field<NextHop>,
     /// From either of the two keys; its place is that key's.
     pub(crate) share: Field<Share>,
     pub(crate) channels: Field<u32>,

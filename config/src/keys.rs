@@ -81,11 +81,16 @@ pub const PORT: Section = Section {
         required("role", "\"lan\"", "the side the port faces: the site or the wide area"),
         required("driver", "\"ring\"", "how packets come and go"),
         optional("mtu", "1500", "largest IP packet"),
-        required("mac", "\"02:00:00:00:00:01\"", "our Ethernet address on it"),
+        optional("mac", "\"02:00:00:00:00:01\"", "our Ethernet address on it"),
         optional("bump", "\"wan0\"", "the port at the other end of the wire"),
-        optional("next_hop", "\"02:00:00:00:00:fe\"", "where packets carried as IP go (LAN ports)"),
+        optional("next_hop", "\"10.10.0.1\"", "where packets carried as IP go (LAN ports)"),
         optional("input", "\"in.pcap\"", "capture the pcap driver reads"),
         optional("output", "\"out.pcap\"", "capture the pcap driver writes"),
+        optional("interface", "\"eth1\"", "network interface of the af_xdp driver"),
+        optional("queues", "[0]", "its queues, one for each worker (af_xdp)"),
+        optional("xdp_mode", "\"auto\"", "how packets come up from it (af_xdp)"),
+        optional("xdp_replace", "false", "whether somebody else's XDP program makes way (af_xdp)"),
+        optional("device", "\"0000:3b:00.0\"", "device of the dpdk driver"),
     ],
 };
 
@@ -101,6 +106,8 @@ pub const PEER: Section = Section {
         optional("numbering", "\"tunnel\"", "whether packets are encapsulated, or go as they are"),
         optional("check_icrc", "true", "whether a packet that goes as it is counts by its ICRC"),
         optional("carry", "\"ethernet\"", "whether frames or IP packets are carried"),
+        optional("ttl", "\"wire\"", "whether it counts as a hop for packets carried as IP"),
+        optional("absent", "\"forward\"", "what happens to its packets while it is not there"),
         optional("lan", "\"lan0\"", "the LAN port for what it sends"),
         optional("key", "\"<32 to 128 hex digits>\"", "pre-shared key of control messages"),
         optional("key_file", "\"site-b.key\"", "file that holds the key"),
@@ -116,7 +123,7 @@ pub const PATH: Section = Section {
         required("name", "\"north\"", "name in reports"),
         required("peer", "\"site-b\"", "the peer it leads to"),
         required("port", "\"wan0\"", "the WAN port it leaves by"),
-        required("next_hop", "\"02:00:00:00:01:fe\"", "Ethernet address of the next hop"),
+        required("next_hop", "\"192.0.2.254\"", "the next hop's IP or Ethernet address"),
         optional("capacity", "\"100Gbps\"", "data rate; shares follow it"),
         optional("weight", "1", "share, relative to the peer's other paths"),
         optional("channels", "1", "outer flows on it"),
@@ -144,5 +151,22 @@ pub const RECOVERY: Section = Section {
     ],
 };
 
+/// What the dpdk driver needs besides its ports.
+pub const DPDK: Section = Section {
+    name: "dpdk",
+    many: false,
+    keys: &[optional("eal", "[\"--in-memory\"]", "arguments of DPDK's environment")],
+};
+
+/// Windows into a running gateway.
+pub const CONTROL: Section = Section {
+    name: "control",
+    many: false,
+    keys: &[
+        optional("socket", "\"/run/compute-gateway.sock\"", "where `show` looks in"),
+        optional("metrics", "\"127.0.0.1:9477\"", "where Prometheus looks in, by HTTP"),
+    ],
+};
+
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 6] = [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY];
+pub const SECTIONS: [Section; 8] = [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, DPDK, CONTROL];

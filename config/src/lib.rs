@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod check_driver;
 mod check_memory;
 mod check_peers;
 mod check_sizes;

@@ -2,7 +2,7 @@
 //! indices that exist.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::mac::Mac;
@@ -22,6 +22,19 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// Bounds and times of loss recovery.
     pub recovery: Recovery,
+    /// Arguments of DPDK's environment, before those of the command line.
+    pub eal: Vec<String>,
+    /// Windows into the running gateway.
+    pub control: Control,
+}
+
+/// Windows into a running gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Control {
+    /// The Unix socket that `show` asks; without it nobody can.
+    pub socket: Option<PathBuf>,
+    /// Where counters are given to Prometheus by HTTP; without it nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The gateway itself.
@@ -85,12 +98,23 @@ pub struct Port {
     pub driver: Driver,
     /// Largest IP packet, in bytes: 1280 to 9600.
     pub mtu: u32,
-    /// Our Ethernet address on it.
-    pub mac: Mac,
+    /// Our Ethernet address on it; without it the interface's own, which only drivers of real ones
+    /// can do without.
+    pub mac: Option<Mac>,
     /// The port at the other end of the wire, an index into [`Config::ports`].
     pub bump: usize,
     /// Where packets that were carried as IP are sent to. LAN ports only.
-    pub next_hop: Option<Mac>,
+    pub next_hop: Option<NextHop>,
+}
+
+/// The next station on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextHop {
+    /// Its Ethernet address.
+    Mac(Mac),
+    /// Its IP address, of the family of [`Gateway::address`]: asked for by ARP or neighbour
+    /// discovery.
+    Address(IpAddr),
 }
 
 /// Which side a port faces.
@@ -114,6 +138,35 @@ pub enum Driver {
     },
     /// Rings in memory, that the process itself fills and empties.
     Ring,
+    /// A network interface of Linux, through AF_XDP.
+    AfXdp {
+        /// Its name.
+        interface: String,
+        /// Its queues, one for each worker in their order.
+        queues: Vec<u32>,
+        /// How packets come up from it.
+        mode: XdpMode,
+        /// Whether an XDP program that somebody else attached makes way.
+        replace: bool,
+    },
+    /// A device of DPDK.
+    Dpdk {
+        /// A PCI address, or a virtual device with its arguments.
+        device: String,
+    },
+}
+
+/// How AF_XDP brings packets up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// The best there is, in the order of the others here.
+    Auto,
+    /// The network driver writes into our memory.
+    ZeroCopy,
+    /// The network driver runs the program, and packets are copied.
+    Native,
+    /// The kernel's network stack runs it, behind the driver.
+    Generic,
 }
 
 /// The gateway at another site.
@@ -131,6 +184,10 @@ pub struct Peer {
     pub check_icrc: bool,
     /// What its tunnel carries.
     pub carry: Carry,
+    /// Whether the pair of gateways counts as a hop for packets carried as IP.
+    pub ttl: Ttl,
+    /// What happens to its packets while no session with it is up.
+    pub absent: Absent,
     /// The LAN port for what it sends, an index into [`Config::ports`].
     pub lan: usize,
     /// Pre-shared key of the control messages.
@@ -168,6 +225,24 @@ pub enum Carry {
     Ip,
 }
 
+/// What becomes of the time to live of packets carried as IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// It stays: the gateways are a wire.
+    Wire,
+    /// It is one less: the gateways are a router.
+    Router,
+}
+
+/// What happens to a peer's packets while no session with it is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// They are forwarded bare, unprotected.
+    Forward,
+    /// None gets through; each is counted.
+    Hold,
+}
+
 /// A pre-shared key of 16 to 64 bytes. `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(pub(crate) Vec<u8>);
@@ -193,8 +268,8 @@ pub struct Path {
     pub name: String,
     /// The WAN port, an index into [`Config::ports`].
     pub port: usize,
-    /// Ethernet address of the next hop on it.
-    pub next_hop: Mac,
+    /// The next hop on it.
+    pub next_hop: NextHop,
     /// What its share of the traffic follows; of one kind within a peer.
     pub share: Share,
     /// FIFO channels, each an outer flow of its own: 1 to 64.

@@ -2,19 +2,23 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use toml_edit::{Table, Value};
 
+use crate::check_driver::default_buffer_bytes;
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
     Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, WorkersDraft,
 };
-use crate::keys::{GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
+use crate::keys::{CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
 use crate::mac::Mac;
-use crate::model::{Carry, Idle, Key, Numbering, Oversize, Recovery, Role, Share};
+use crate::model::{
+    Absent, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share, Ttl,
+    XdpMode,
+};
 use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
@@ -26,16 +30,28 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
     }
     let workers = occurrences(root, &WORKERS, report);
     let recovery = occurrences(root, &RECOVERY, report);
+    let dpdk = occurrences(root, &DPDK, report);
+    let control = occurrences(root, &CONTROL, report);
     let recovery_at = |key| recovery.first().map_or(0, |entries| entries.key_at(key));
+    let ports = read_all(root, &PORT, report, |port, report| read_port(port, folder, report));
+    let mut workers = read_workers(workers.first(), report);
+    if let (Field::Absent, Some(bytes)) = (&workers.buffer_bytes, default_buffer_bytes(&ports)) {
+        workers.buffer_bytes = Field::Given(bytes, 0);
+    }
     Draft {
         gateway: read_gateway(gateway.first(), report),
-        workers: read_workers(workers.first(), report),
-        ports: read_all(root, &PORT, report, |port, report| read_port(port, folder, report)),
+        workers,
+        ports,
         peers: read_all(root, &PEER, report, |peer, report| read_peer(peer, folder, report)),
         paths: read_all(root, &PATH, report, read_path),
         recovery: read_recovery(recovery.first(), report),
         replay_at: recovery_at("replay_bytes"),
         replay_packets_at: recovery_at("replay_packets"),
+        eal: dpdk.first().map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", report)),
+        control: control.first().map_or_else(
+            || Some(Control::default()),
+            |control| read_control(control, folder, report),
+        ),
     }
 }
 
@@ -103,18 +119,8 @@ fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Worke
             buffer_bytes: Field::Absent,
         };
     };
-    let cores = entries.list("cores", report, read_core);
-    let cores = cores.and_then(report, |cores| {
-        let mut seen = Vec::new();
-        for (core, _) in cores {
-            if seen.contains(&core) {
-                let what = format!("\"cores\" names core {core} twice");
-                return Err(ValueError { what, remedy: "write each core once".into() });
-            }
-            seen.push(core);
-        }
-        Ok(seen)
-    });
+    let cores = entries.list("cores", report, |value| read_number("cores", value, "[1]"));
+    let cores = cores.and_then(report, |cores| once("cores", cores));
     let idle = [("poll", Idle::Poll), ("backoff", Idle::Backoff), ("sleep", Idle::Sleep)];
     WorkersDraft {
         cores,
@@ -127,12 +133,26 @@ fn read_workers(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Worke
 /// Packet buffers that a worker may have.
 pub(crate) const BUFFERS: std::ops::RangeInclusive<u32> = 1_024..=1 << 24;
 
-fn read_core(value: &Value) -> Result<u32, ValueError> {
+/// An element of a list of cores or queues.
+fn read_number(name: &str, value: &Value, example: &str) -> Result<u32, ValueError> {
     let error = || ValueError {
-        what: "an element of \"cores\" is no integer".into(),
-        remedy: "write it as in: cores = [1]".into(),
+        what: format!("an element of \"{name}\" is no integer"),
+        remedy: format!("write it as in: {name} = {example}"),
     };
-    within("cores", value.as_integer().ok_or_else(error)?, &(0..=1_023))
+    within(name, value.as_integer().ok_or_else(error)?, &(0..=1_023))
+}
+
+/// Such a list, which names none twice.
+fn once(name: &str, numbers: Vec<(u32, usize)>) -> Result<Vec<u32>, ValueError> {
+    let mut seen = Vec::new();
+    for (number, _) in numbers {
+        if seen.contains(&number) {
+            let what = format!("\"{name}\" names {number} twice");
+            return Err(ValueError { what, remedy: "write each once".into() });
+        }
+        seen.push(number);
+    }
+    Ok(seen)
 }
 
 fn read_port(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> PortDraft {
@@ -143,13 +163,18 @@ fn read_port(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         at: entries.at,
         name: entries.owned("name", report),
         role: entries.choice("role", &[("lan", Role::Lan), ("wan", Role::Wan)], report),
-        driver: read_driver(entries, report),
+        driver: entries.choice("driver", &DRIVERS, report),
         mtu: entries.count("mtu", MTUS, report),
         mac: read_station(entries, "mac", report),
         bump: entries.owned("bump", report),
-        next_hop: read_station(entries, "next_hop", report),
+        next_hop: read_next_hop(entries, report),
         input: path("input", report),
         output: path("output", report),
+        interface: read_interface(entries, report),
+        queues: read_queues(entries, report),
+        xdp_mode: entries.choice("xdp_mode", &XDP_MODES, report),
+        xdp_replace: entries.flag("xdp_replace", report),
+        device: entries.owned("device", report),
     }
 }
 
@@ -157,14 +182,81 @@ fn read_port(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
 /// frames.
 pub(crate) const MTUS: std::ops::RangeInclusive<u32> = 1_280..=9_600;
 
-fn read_driver(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<DriverName> {
-    if let Field::Given(name @ ("af_xdp" | "dpdk"), at) = entries.raw_text("driver") {
-        let what = format!("the driver \"{name}\" is not in this build");
-        report.error(at, what, "write \"pcap\" or \"ring\", or use a build that has it");
-        return Field::Wrong;
+const DRIVERS: [(&str, DriverName); 4] = [
+    ("af_xdp", DriverName::AfXdp),
+    ("dpdk", DriverName::Dpdk),
+    ("pcap", DriverName::Pcap),
+    ("ring", DriverName::Ring),
+];
+
+const XDP_MODES: [(&str, XdpMode); 4] = [
+    ("auto", XdpMode::Auto),
+    ("zero-copy", XdpMode::ZeroCopy),
+    ("native", XdpMode::Native),
+    ("generic", XdpMode::Generic),
+];
+
+/// The name of a network interface (Linux: up to 15 bytes, neither space nor slash).
+fn read_interface(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<String> {
+    entries.owned("interface", report).and_then(report, |name| {
+        if name.len() <= 15 && !name.contains(['/', ' ', ':']) {
+            return Ok(name);
+        }
+        Err(ValueError {
+            what: format!("\"interface\" is {}, not an interface's name", quoted(&name)),
+            remedy: "write it as `ip link` shows it: up to 15 bytes".into(),
+        })
+    })
+}
+
+fn read_queues(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<Vec<u32>> {
+    let queues = entries.list("queues", report, |value| read_number("queues", value, "[0]"));
+    queues.and_then(report, |queues| once("queues", queues))
+}
+
+/// A list of texts.
+fn read_words(entries: &Entries<'_>, name: &str, report: &mut Report<'_>) -> Field<Vec<String>> {
+    let words = entries.list(name, report, |value| match value.as_str() {
+        Some(word) if !word.is_empty() && !word.contains('\0') => Ok(word.to_owned()),
+        _ => Err(ValueError {
+            what: format!("an element of \"{name}\" is no text"),
+            remedy: format!("write it as in: {name} = [\"--in-memory\"]"),
+        }),
+    });
+    words.and_then(report, |words| Ok(words.into_iter().map(|(word, _)| word).collect()))
+}
+
+fn read_control(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> Option<Control> {
+    let socket = entries.text("socket", report);
+    let socket = socket.and_then(report, |text| {
+        let path = folder.join(text);
+        // sockaddr_un has room for so many bytes and a zero.
+        if path.as_os_str().len() <= 107 {
+            return Ok(path);
+        }
+        Err(ValueError {
+            what: format!("\"socket\" is {} bytes long", path.as_os_str().len()),
+            remedy: "name a file whose path has at most 107 bytes".into(),
+        })
+    });
+    let metrics = entries.text("metrics", report).and_then(report, |text| {
+        text.parse::<SocketAddr>().map_err(|_| ValueError {
+            what: format!("\"metrics\" is {}: no address and port", quoted(text)),
+            remedy: "write it as in: metrics = \"127.0.0.1:9477\"".into(),
+        })
+    });
+    let wrong = matches!(socket, Field::Wrong) || matches!(metrics, Field::Wrong);
+    (!wrong).then(|| Control { socket: socket.given().cloned(), metrics: metrics.given().copied() })
+}
+
+/// An Ethernet or IP address of the next hop.
+fn read_next_hop(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<NextHop> {
+    if let Field::Given(text, at) = entries.raw_text("next_hop")
+        && let Ok(address) = text.parse::<IpAddr>()
+    {
+        return Field::Given(NextHop::Address(address), at);
     }
-    let words = [("pcap", DriverName::Pcap), ("ring", DriverName::Ring)];
-    entries.choice("driver", &words, report)
+    read_station(entries, "next_hop", report).and_then(report, |mac| Ok(NextHop::Mac(mac)))
 }
 
 /// The Ethernet address of one station.
@@ -183,6 +275,7 @@ fn read_station(entries: &Entries<'_>, name: &str, report: &mut Report<'_>) -> F
 fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> PeerDraft {
     let numbering = [("tunnel", Numbering::Tunnel), ("transparent", Numbering::Transparent)];
     let carry = [("ethernet", Carry::Ethernet), ("ip", Carry::Ip)];
+    let absent = [("forward", Absent::Forward), ("hold", Absent::Hold)];
     let peer = PeerDraft {
         at: entries.at,
         name: entries.owned("name", report),
@@ -198,6 +291,8 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         numbering: entries.choice("numbering", &numbering, report),
         check_icrc: entries.flag("check_icrc", report),
         carry: entries.choice("carry", &carry, report),
+        ttl: entries.choice("ttl", &[("wire", Ttl::Wire), ("router", Ttl::Router)], report),
+        absent: entries.choice("absent", &absent, report),
         lan: entries.owned("lan", report),
         key: read_key(entries, folder, report),
         lanes: entries.power_of_two("lanes", 65_536, report),
@@ -291,7 +386,7 @@ fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathDraft {
         name: entries.owned("name", report),
         peer: entries.owned("peer", report),
         port: entries.owned("port", report),
-        next_hop: read_station(entries, "next_hop", report),
+        next_hop: read_next_hop(entries, report),
         share,
         channels: entries.count("channels", 1..=64, report),
         rtt: entries.quantity("rtt", TIMES, report),

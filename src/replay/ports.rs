@@ -31,7 +31,7 @@ impl Captures {
         let ports = config.ports.iter().enumerate().map(|(index, port)| {
             let (input, output) = match &port.driver {
                 Driver::Pcap { input, output } => (Some(input), Some(output)),
-                Driver::Ring => (None, None),
+                Driver::Ring | Driver::AfXdp { .. } | Driver::Dpdk { .. } => (None, None),
             };
             let given = args.capture.as_ref().filter(|_| chosen == Some(index));
             let placed = args.out.as_ref().map(|dir| dir.join(format!("{}.pcap", port.name)));
