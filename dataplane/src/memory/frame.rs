@@ -14,6 +14,10 @@ impl Frame {
         Self(handle)
     }
 
+    pub(super) fn handle(&self) -> Handle {
+        self.0
+    }
+
     /// Bytes of the whole packet.
     #[inline]
     #[must_use]

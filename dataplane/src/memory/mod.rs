@@ -11,6 +11,8 @@
 
 mod buffer;
 mod frame;
+#[allow(dead_code)]
+mod lent;
 mod packet;
 mod pool;
 #[cfg(test)]
@@ -20,6 +22,8 @@ use std::marker::PhantomData;
 
 use buffer::Handle;
 pub use frame::Frame;
+#[allow(unused_imports)] // Until the driver that lends is there.
+pub(crate) use lent::Lent;
 pub use packet::Packet;
 pub use pool::{Pool, PoolError, PoolSettings, PoolStats};
 

@@ -16,6 +16,10 @@ impl Packet {
         Self(handle)
     }
 
+    pub(super) fn handle(&self) -> Handle {
+        self.0
+    }
+
     pub(super) fn into_handle(self) -> Handle {
         ManuallyDrop::new(self).0
     }

@@ -157,6 +157,18 @@ impl Pool {
         }
     }
 
+    /// Where the buffers begin, headers included, and the bytes from one to the next.
+    pub(super) fn slab(&self) -> Option<(NonNull<u8>, usize)> {
+        // SAFETY: as in `stats`.
+        let shared = unsafe { self.0.as_ref() };
+        NonNull::new(shared.slab).map(|slab| (slab, stride(shared.settings.buffer_bytes)))
+    }
+
+    /// Whether `shared` is what buffers of this pool point back to.
+    pub(super) fn is(&self, shared: NonNull<Shared>) -> bool {
+        self.0 == shared
+    }
+
     /// How this pool was cut.
     #[must_use]
     pub fn settings(&self) -> PoolSettings {

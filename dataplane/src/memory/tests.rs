@@ -1,6 +1,8 @@
 //! What packet memory promises. Small enough to run under miri.
 
-use super::{Pool, PoolError, PoolSettings};
+use std::rc::Rc;
+
+use super::{Lent, Pool, PoolError, PoolSettings};
 
 fn pool(buffers: u32) -> Pool {
     Pool::new(PoolSettings { buffers, buffer_bytes: 256, headroom: 64 }).expect("valid settings")
@@ -125,4 +127,121 @@ fn packets_outlive_their_pool() {
     assert_eq!(frame.segments().flatten().copied().collect::<Vec<_>>(), sent);
     drop(frame);
     assert_eq!(other.len(), 300);
+}
+
+/// A pool of buffers 2048 bytes apart, and a lender of it.
+fn lender(buffers: u32) -> (Rc<Pool>, Lent) {
+    let settings = PoolSettings { buffers, buffer_bytes: 1984, headroom: 128 };
+    let pool = Rc::new(Pool::new(settings).expect("valid settings"));
+    let lent = Lent::new(Rc::clone(&pool)).expect("a power of two");
+    (pool, lent)
+}
+
+/// What a device does with a buffer it was lent.
+fn write(lent: &Lent, addr: u64, bytes: &[u8]) {
+    let (slab, len) = lent.region();
+    assert!(addr as usize + bytes.len() <= len);
+    // SAFETY: within the slab, in a buffer that is lent.
+    unsafe {
+        slab.as_ptr().add(addr as usize).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+    };
+}
+
+/// What a device reads of a frame it sends.
+fn read(lent: &Lent, piece: &std::ops::Range<u64>) -> Vec<u8> {
+    let (slab, len) = lent.region();
+    assert!(piece.end as usize <= len);
+    let (begin, count) = (piece.start as usize, (piece.end - piece.start) as usize);
+    // SAFETY: within the slab, in a buffer that nobody writes to while it is sent.
+    unsafe { std::slice::from_raw_parts(slab.as_ptr().add(begin), count) }.to_vec()
+}
+
+#[test]
+fn a_lent_buffer_comes_back_as_a_packet() {
+    let (pool, mut lent) = lender(4);
+    let (first, second) = (lent.lend().unwrap(), lent.lend().unwrap());
+    assert_eq!((first % 2048, second % 2048, lent.lent()), (0, 0, 2));
+    let sent = bytes(2500);
+    write(&lent, first + 320, &sent[..1700]);
+    write(&lent, second + 320, &sent[1700..]);
+    let mut packet = lent.returned(first + 320, 1700).unwrap();
+    packet.join(lent.returned(second + 320, 800).unwrap());
+    assert_eq!((packet.len(), packet.headroom(), packet.footprint()), (2500, 256, 4096));
+    assert_eq!(packet.segments().flatten().copied().collect::<Vec<_>>(), sent);
+    packet.prepend(2).unwrap().fill(9);
+    packet.truncate(100);
+    assert_eq!((pool.stats().in_use, lent.lent()), (1, 0));
+    drop(packet);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn a_device_that_returns_what_it_was_not_lent_is_not_believed() {
+    let (pool, mut lent) = lender(2);
+    let mine = pool.alloc().unwrap();
+    let addr = lent.lend().unwrap();
+    assert!(lent.lend().is_none());
+    for (wrong, len) in [(addr, 10), (addr + 63, 1), (addr + 64, 1985), (addr + 4096, 1)] {
+        assert!(lent.returned(wrong, len).is_none(), "{wrong} {len}");
+    }
+    let other = if addr == 0 { 2048 } else { 0 };
+    assert!(lent.returned(other + 64, 1).is_none() && lent.returned(u64::MAX, 1).is_none());
+    assert!(!lent.sent(addr + 64) && !lent.sent(other + 64) && !lent.sent(u64::MAX));
+    assert_eq!(lent.returned(addr + 64, 1984).unwrap().len(), 1984);
+    assert!(lent.returned(addr + 64, 1).is_none());
+    drop(mine);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn a_frame_being_sent_lives_until_its_last_segment_is() {
+    let (pool, mut lent) = lender(6);
+    let sent = bytes(4000);
+    let frame = pool.copy(&sent).unwrap().freeze();
+    let replay = frame.clone();
+    let mut pieces = Vec::new();
+    lent.send(frame, |piece| pieces.push(piece));
+    assert_eq!(pieces.iter().flat_map(|p| read(&lent, p)).collect::<Vec<_>>(), sent);
+    lent.send(replay.clone(), |_| ());
+    assert_eq!((pieces.len(), lent.sending()), (3, 6));
+    let replay = replay.try_unfreeze().expect_err("it is being sent");
+    // Out of order, and the first sending mixed with the second.
+    for piece in pieces.iter().rev().chain(&pieces) {
+        assert_eq!(pool.stats().in_use, 3);
+        assert!(lent.sent(piece.start));
+    }
+    assert!(!lent.sent(pieces[0].start));
+    assert_eq!(replay.segments().flatten().copied().collect::<Vec<_>>(), sent);
+    drop(replay.try_unfreeze().expect("nobody else has it"));
+    assert_eq!((pool.stats().in_use, lent.sending()), (0, 0));
+}
+
+#[test]
+fn everything_lent_can_be_recalled() {
+    let (pool, mut lent) = lender(8);
+    let frame = pool.copy(&bytes(4000)).unwrap().freeze();
+    let replay = frame.clone();
+    lent.send(frame, |_| ());
+    lent.send(replay.clone(), |_| ());
+    lent.send(pool.copy(b"one").unwrap().freeze(), |_| ());
+    assert!(lent.lend().is_some() && lent.lend().is_some());
+    assert_eq!((pool.stats().in_use, lent.sending(), lent.lent()), (6, 7, 2));
+    lent.recall();
+    assert_eq!((pool.stats().in_use, lent.sending(), lent.lent()), (3, 0, 0));
+    assert_eq!(replay.len(), 4000);
+    drop(replay);
+    assert_eq!(pool.stats().in_use, 0);
+}
+
+#[test]
+fn frames_of_other_pools_are_recognised_in_any_segment() {
+    let (pool, lent) = lender(2);
+    let (other, _) = lender(2);
+    let mut mixed = pool.copy(&bytes(1800)).unwrap();
+    assert!(mixed.append(&other, &bytes(1000)));
+    assert!(!lent.owns(&mixed.freeze()));
+    assert!(!lent.owns(&other.copy(b"x").unwrap().freeze()));
+    assert!(lent.owns(&pool.copy(b"x").unwrap().freeze()));
+    let odd = Pool::new(PoolSettings { buffers: 2, buffer_bytes: 2048, headroom: 0 }).unwrap();
+    assert!(Lent::new(Rc::new(odd)).is_none());
 }
