@@ -25,6 +25,9 @@ pub(super) struct Header {
     pub(super) total: u32,
     /// Segments of the packet; meaningful in the first segment only.
     pub(super) segments: u32,
+    /// Whether the buffer is somebody else's, so that a device may still read it when nobody else
+    /// refers to it.
+    pub(super) foreign: bool,
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
@@ -139,7 +142,12 @@ impl Handle {
 impl Header {
     /// A fresh header of a buffer in the free list before `next`.
     pub(super) fn free(pool: NonNull<Shared>, next: *mut Header) -> Self {
-        Self { next, pool, refs: 0, offset: 0, len: 0, total: 0, segments: 0 }
+        Self { next, pool, refs: 0, offset: 0, len: 0, total: 0, segments: 0, foreign: false }
+    }
+
+    /// The same of a buffer that is somebody else's.
+    pub(super) fn foreign(pool: NonNull<Shared>, next: *mut Header) -> Self {
+        Self { foreign: true, ..Self::free(pool, next) }
     }
 
     /// Makes it the only segment of an empty packet whose data begins at `headroom`.

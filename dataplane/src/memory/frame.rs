@@ -58,13 +58,15 @@ impl Frame {
         self.0.prefetch(None);
     }
 
-    /// The right to write again, if this is the last reference; else the frame back.
+    /// The right to write again, if this is the last reference and no device reads it any more;
+    /// else the frame back.
     ///
     /// # Errors
     /// The frame itself, when others refer to it.
     #[inline]
     pub fn try_unfreeze(self) -> Result<Packet, Frame> {
-        if self.0.header().refs == 1 {
+        let header = self.0.header();
+        if header.refs == 1 && !(header.foreign && super::external::busy(self.0)) {
             Ok(Packet::from_handle(ManuallyDrop::new(self).0))
         } else {
             Err(self)

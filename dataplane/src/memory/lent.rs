@@ -42,6 +42,9 @@ pub(crate) struct Lent {
 }
 
 impl Lent {
+    /// Bytes at the beginning of a buffer that the device must never write to.
+    pub(crate) const HEADER: usize = size_of::<Header>();
+
     /// Nothing lent yet of `pool`. `None` when its buffers, headers included, are not a power of
     /// two apart.
     pub(crate) fn new(pool: Rc<Pool>) -> Option<Self> {
@@ -112,14 +115,7 @@ impl Lent {
     /// Whether every segment of `frame` lies in the pool lent from.
     #[inline]
     pub(crate) fn owns(&self, frame: &Frame) -> bool {
-        let mut segment = Some(frame.handle());
-        while let Some(handle) = segment {
-            if !self.pool.is(handle.pool()) {
-                return false;
-            }
-            segment = handle.next();
-        }
-        true
+        self.pool.owns(frame)
     }
 
     /// Keeps `frame` alive while it is being sent, and tells the addresses of its segments that

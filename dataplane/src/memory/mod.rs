@@ -10,8 +10,9 @@
 //! nor `Sync`): counting a reference is an addition, not an atomic.
 
 mod buffer;
+#[allow(dead_code)] // Builds without a driver that has buffers of its own.
+mod external;
 mod frame;
-#[allow(dead_code)]
 mod lent;
 mod packet;
 mod pool;
@@ -21,8 +22,9 @@ mod tests;
 use std::marker::PhantomData;
 
 use buffer::Handle;
+#[allow(unused_imports)] // As above.
+pub(crate) use external::{BATCH, Batch, HEADER_BYTES, Piece, Source};
 pub use frame::Frame;
-#[allow(unused_imports)] // Until the driver that lends is there.
 pub(crate) use lent::Lent;
 pub use packet::Packet;
 pub use pool::{Pool, PoolError, PoolSettings, PoolStats};

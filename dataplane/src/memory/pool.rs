@@ -3,8 +3,9 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
-use super::Packet;
 use super::buffer::{Handle, Header};
+use super::external::{External, Piece, Source};
+use super::{Frame, Packet};
 
 /// How a pool is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,23 @@ pub struct PoolSettings {
     pub buffer_bytes: u32,
     /// Bytes kept free before the data of a fresh packet, for headers put in front of it.
     pub headroom: u32,
+}
+
+impl PoolSettings {
+    /// Whether a pool can be cut like this.
+    fn check(self) -> Result<(), PoolError> {
+        let Self { buffers, buffer_bytes, headroom } = self;
+        if buffers == 0 {
+            return Err(PoolError::Empty);
+        }
+        if !(256..=65_536).contains(&buffer_bytes) {
+            return Err(PoolError::BufferSize(buffer_bytes));
+        }
+        if headroom.saturating_add(128) > buffer_bytes {
+            return Err(PoolError::Headroom { headroom, buffer_bytes });
+        }
+        Ok(())
+    }
 }
 
 /// What makes a pool impossible.
@@ -71,12 +89,22 @@ pub(super) struct Shared {
     least_available: u32,
     /// The `Pool` handle is gone: whoever brings the last buffer home frees the memory.
     orphaned: bool,
+    /// Bringing a buffer home takes more than the free list: it is orphaned, or not a slab.
+    special: bool,
     exhausted: u64,
     settings: PoolSettings,
-    /// What was allocated, and the first page boundary in it, where buffers begin.
-    memory: NonNull<u8>,
-    layout: Layout,
+    /// Where buffers begin: the first page boundary of what was allocated. Null if they are
+    /// somebody else's.
     slab: *mut u8,
+    memory: Memory,
+}
+
+/// What the buffers lie in.
+enum Memory {
+    /// What was allocated for them.
+    Slab { allocated: NonNull<u8>, layout: Layout },
+    /// Somebody else's.
+    External(External),
 }
 
 /// Buffers begin at a page boundary.
@@ -91,41 +119,66 @@ impl Pool {
     /// # Errors
     /// When the settings contradict themselves: see [`PoolError`].
     pub fn new(settings: PoolSettings) -> Result<Self, PoolError> {
-        let PoolSettings { buffers, buffer_bytes, headroom } = settings;
-        if buffers == 0 {
-            return Err(PoolError::Empty);
-        }
-        if !(256..=65_536).contains(&buffer_bytes) {
-            return Err(PoolError::BufferSize(buffer_bytes));
-        }
-        if headroom.saturating_add(128) > buffer_bytes {
-            return Err(PoolError::Headroom { headroom, buffer_bytes });
-        }
-        let stride = stride(buffer_bytes);
+        settings.check()?;
+        let buffers = settings.buffers;
+        let stride = stride(settings.buffer_bytes);
         let layout = (buffers as usize)
             .checked_mul(stride)
             .and_then(|bytes| bytes.checked_add(PAGE))
             .and_then(|bytes| Layout::from_size_align(bytes, MALLOC_ALIGN).ok())
             .ok_or(PoolError::TooLarge(buffers))?;
         // SAFETY: the layout has a size above zero: at least one buffer of at least 64 bytes.
-        let memory = NonNull::new(unsafe { alloc_zeroed(layout) })
+        let allocated = NonNull::new(unsafe { alloc_zeroed(layout) })
             .unwrap_or_else(|| handle_alloc_error(layout));
-        let to_page = memory.as_ptr().align_offset(PAGE);
+        let to_page = allocated.as_ptr().align_offset(PAGE);
         // SAFETY: a page more than the buffers need was allocated, and this is less than a page.
-        let slab = unsafe { memory.as_ptr().add(to_page) };
-        let shared = NonNull::from(Box::leak(Box::new(Shared {
+        let slab = unsafe { allocated.as_ptr().add(to_page) };
+        Ok(Self::with(settings, slab, Memory::Slab { allocated, layout }))
+    }
+
+    /// A pool of somebody else's buffers, `settings.buffers` of them at most.
+    ///
+    /// # Errors
+    /// As for [`Pool::new`].
+    #[allow(dead_code)] // Builds without a driver that has buffers of its own.
+    pub(crate) fn external(
+        settings: PoolSettings,
+        source: Box<dyn Source>,
+    ) -> Result<Self, PoolError> {
+        settings.check()?;
+        Ok(Self::with(settings, ptr::null_mut(), Memory::External(External::new(source))))
+    }
+
+    fn with(settings: PoolSettings, slab: *mut u8, memory: Memory) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(Shared {
             free: ptr::null_mut(),
             untouched: 0,
-            available: buffers,
-            least_available: buffers,
+            available: settings.buffers,
+            least_available: settings.buffers,
             orphaned: false,
+            special: matches!(memory, Memory::External(_)),
             exhausted: 0,
             settings,
-            memory,
-            layout,
             slab,
-        })));
-        Ok(Self(shared))
+            memory,
+        }))))
+    }
+
+    pub(super) fn shared(&self) -> NonNull<Shared> {
+        self.0
+    }
+
+    /// Whether every segment of `frame` is a buffer of this pool.
+    #[inline]
+    pub(crate) fn owns(&self, frame: &Frame) -> bool {
+        let mut segment = Some(frame.handle());
+        while let Some(handle) = segment {
+            if handle.pool() != self.0 {
+                return false;
+            }
+            segment = handle.next();
+        }
+        true
     }
 
     /// An empty packet of one segment with the pool's headroom, or `None`, counted, when every
@@ -164,11 +217,6 @@ impl Pool {
         NonNull::new(shared.slab).map(|slab| (slab, stride(shared.settings.buffer_bytes)))
     }
 
-    /// Whether `shared` is what buffers of this pool point back to.
-    pub(super) fn is(&self, shared: NonNull<Shared>) -> bool {
-        self.0 == shared
-    }
-
     /// How this pool was cut.
     #[must_use]
     pub fn settings(&self) -> PoolSettings {
@@ -187,9 +235,16 @@ impl Shared {
         self.settings.buffer_bytes
     }
 
-    /// Makes the next buffer that was never out the only free one, if there is one. `pool` is where
-    /// this stands.
+    /// Fills the empty free list, if there is anything to fill it with. `pool` is where this stands.
     #[cold]
+    fn refill(&mut self, pool: NonNull<Shared>) {
+        match &mut self.memory {
+            Memory::Slab { .. } => self.touch(pool),
+            Memory::External(external) => self.free = external.fetch(pool),
+        }
+    }
+
+    /// Makes the next buffer that was never out the only free one, if there is one.
     fn touch(&mut self, pool: NonNull<Shared>) {
         if self.untouched == self.settings.buffers {
             return;
@@ -215,7 +270,7 @@ impl Shared {
         // only reference to the shared part while it lasts.
         let shared = unsafe { &mut *pool.as_ptr() };
         if shared.free.is_null() {
-            shared.touch(pool);
+            shared.refill(pool);
         }
         let Some(header) = NonNull::new(shared.free) else {
             shared.exhausted += 1;
@@ -239,10 +294,33 @@ impl Shared {
     #[inline]
     pub(super) unsafe fn put(pool: NonNull<Shared>, header: NonNull<Header>) {
         // SAFETY: by contract, and single-threaded as in `take`.
-        let gone = unsafe {
+        unsafe {
             let shared = &mut *pool.as_ptr();
+            if shared.special {
+                return Self::put_special(pool, header);
+            }
             (*header.as_ptr()).next = shared.free;
             shared.free = header.as_ptr();
+            shared.available += 1;
+        }
+    }
+
+    /// [`Shared::put`] for pools that are orphaned, or whose buffers are somebody else's.
+    ///
+    /// # Safety
+    /// As for `put`.
+    #[inline(never)]
+    unsafe fn put_special(pool: NonNull<Shared>, header: NonNull<Header>) {
+        // SAFETY: as in `put`.
+        let gone = unsafe {
+            let shared = &mut *pool.as_ptr();
+            match &mut shared.memory {
+                Memory::External(external) => external.give(header),
+                Memory::Slab { .. } => {
+                    (*header.as_ptr()).next = shared.free;
+                    shared.free = header.as_ptr();
+                }
+            }
             shared.available += 1;
             shared.orphaned && shared.available == shared.settings.buffers
         };
@@ -259,8 +337,48 @@ impl Shared {
         // SAFETY: the shared part was leaked from a Box in `Pool::new`, the memory allocated there
         // with this layout; by contract both are given back exactly once.
         unsafe {
-            let shared = Box::from_raw(pool.as_ptr());
-            dealloc(shared.memory.as_ptr(), shared.layout);
+            let mut shared = Box::from_raw(pool.as_ptr());
+            shared.settle();
+            if let Memory::Slab { allocated, layout } = shared.memory {
+                dealloc(allocated.as_ptr(), layout);
+            }
+        }
+    }
+
+    /// Makes a buffer that a device filled a packet of its own.
+    ///
+    /// # Safety
+    /// As for [`Pool::adopt`].
+    #[inline]
+    pub(super) unsafe fn adopt(pool: NonNull<Shared>, piece: Piece) -> Handle {
+        let header = piece.buffer.cast::<Header>();
+        // SAFETY: alive and single-threaded as in `take`; the header's place is aligned and ours by
+        // contract.
+        unsafe {
+            let shared = &mut *pool.as_ptr();
+            shared.available -= 1;
+            shared.least_available = shared.least_available.min(shared.available);
+            let mut first = Header::foreign(pool, ptr::null_mut());
+            first.reset(piece.offset);
+            (first.len, first.total) = (piece.len, piece.len);
+            header.write(first);
+            Handle::new(header)
+        }
+    }
+
+    /// See [`Pool::settle`].
+    pub(super) fn settle(&mut self) {
+        if let Memory::External(external) = &mut self.memory {
+            external.settle(std::mem::replace(&mut self.free, ptr::null_mut()));
+        }
+    }
+
+    /// Whether a device may still be reading `buffer`, one of this pool.
+    pub(super) fn busy(&self, buffer: Handle) -> bool {
+        let header = NonNull::new(buffer.as_ptr());
+        match (&self.memory, header) {
+            (Memory::External(external), Some(header)) => external.busy(header),
+            _ => false,
         }
     }
 }
@@ -273,7 +391,7 @@ impl Drop for Pool {
             if shared.available == shared.settings.buffers {
                 Shared::destroy(self.0);
             } else {
-                shared.orphaned = true;
+                (shared.orphaned, shared.special) = (true, true);
             }
         }
     }
