@@ -1,8 +1,11 @@
 //! Who is owed which frames: what one site sent, in order, and what of it the other received.
 //!
-//! A frame is recognised by its exact bytes. Those on their way, and the last that arrived (to
-//! tell a duplicate from an altered frame), are remembered: memory is bounded by what the network
-//! holds, not by the capture.
+//! A frame is recognised by its exact bytes; copies of one packet of an RNIC stand for each other
+//! (see [`identity`]), the first to arrive for the first that was sent. Those on their way, and the
+//! last that arrived (to tell a duplicate from an altered frame), are remembered: memory is bounded
+//! by what the network holds, not by the capture.
+
+mod identity;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,6 +13,7 @@ use ahash::RandomState;
 use dataplane::time::{Nanos, Time};
 
 use crate::stream::StreamKey;
+use identity::identity;
 
 /// Frames remembered beyond those on their way: a duplicate that comes later than so many others
 /// is taken for an altered frame.
@@ -71,6 +75,9 @@ enum State {
 
 #[derive(Debug)]
 struct Entry {
+    /// Of its bytes.
+    bytes: u64,
+    /// Of the packet that it is.
     hash: u64,
     sent: Time,
     stream: u32,
@@ -79,8 +86,15 @@ struct Entry {
     state: State,
     /// For how long it is waited for, if nothing protects it.
     unprotected: Option<Nanos>,
-    /// The next frame of the same bytes.
+    /// The next copy of it.
     twin: Option<u64>,
+}
+
+impl Entry {
+    /// Whether it may come yet.
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Due | State::WrittenOff)
+    }
 }
 
 /// How far a stream is.
@@ -112,7 +126,7 @@ impl Progress {
     }
 }
 
-/// Frames of the same bytes.
+/// Copies of one packet.
 #[derive(Debug)]
 struct Twins {
     /// The first that is not delivered.
@@ -129,6 +143,8 @@ pub struct Ledger {
     /// Number of the first entry.
     base: u64,
     twins: HashMap<u64, Twins, RandomState>,
+    /// How many remembered frames have these bytes.
+    bytes: HashMap<u64, u32, RandomState>,
     streams: HashMap<StreamKey, u32, RandomState>,
     progress: Vec<Progress>,
     /// The last stream seen: the next frame is likely to be of it too.
@@ -146,6 +162,7 @@ impl Default for Ledger {
             entries: VecDeque::new(),
             base: 0,
             twins: HashMap::with_hasher(hasher.clone()),
+            bytes: HashMap::with_hasher(hasher.clone()),
             streams: HashMap::with_hasher(hasher.clone()),
             hasher,
             progress: Vec::new(),
@@ -182,7 +199,8 @@ impl Ledger {
     ) {
         let number = self.base + self.entries.len() as u64;
         let stream = self.stream(stream);
-        let hash = self.hasher.hash_one(frame);
+        let (bytes, hash) = (self.hasher.hash_one(frame), identity(&self.hasher, frame));
+        *self.bytes.entry(bytes).or_default() += 1;
         let place = self.progress.get_mut(stream as usize).map_or(0, |progress| {
             progress.sent += 1;
             if unprotected.is_some() {
@@ -199,7 +217,7 @@ impl Ledger {
             before.twin = Some(number);
         }
         let (state, twin) = (State::Due, None);
-        let entry = Entry { hash, sent: now, stream, place, state, unprotected, twin };
+        let entry = Entry { bytes, hash, sent: now, stream, place, state, unprotected, twin };
         self.entries.push_back(entry);
         self.account.unprotected_lost += u64::from(unprotected.is_some());
         self.account.sent += 1;
@@ -208,26 +226,21 @@ impl Ledger {
     /// A frame arrives at the host it was for, or something that looks like one. Whether it is
     /// one that was still owed.
     pub fn receive(&mut self, frame: &[u8]) -> bool {
-        let hash = self.hasher.hash_one(frame);
-        let Some(twins) = self.twins.get_mut(&hash) else {
+        if !self.bytes.contains_key(&self.hasher.hash_one(frame)) {
             self.account.altered += 1;
             return false;
-        };
-        let Some(number) = twins.due else {
+        }
+        let hash = identity(&self.hasher, frame);
+        let Some(twins) = self.twins.get(&hash) else { return false };
+        let Some(due) = twins.due else {
             self.account.duplicates += 1;
             return false;
         };
+        let number = self.stands_for(due);
         let index = number.wrapping_sub(self.base) as usize;
         let Some(entry) = self.entries.get_mut(index) else { return false };
         entry.state = State::Delivered;
-        // The next one of these bytes, but for those that a gateway absorbed.
-        let mut due = entry.twin;
-        while let Some(twin) = due.and_then(|due| self.entries.get((due - self.base) as usize))
-            && twin.state == State::Absorbed
-        {
-            due = twin.twin;
-        }
-        twins.due = due;
+        self.move_on(hash, due);
         let Some(entry) = self.entries.get(index) else { return false };
         let (stream, place) = (entry.stream, entry.place);
         self.account.unprotected_lost -= u64::from(entry.unprotected.is_some());
@@ -242,9 +255,42 @@ impl Ledger {
         true
     }
 
+    /// Which of the copies from `due` on has come: the first that its stream waits for, and has not
+    /// passed over as one that nothing protects.
+    fn stands_for(&self, due: u64) -> u64 {
+        let waits = |entry: &Entry| {
+            let progress = self.progress.get(entry.stream as usize);
+            entry.is_open()
+                && (entry.unprotected.is_none()
+                    || progress.is_some_and(|progress| entry.place >= progress.expected))
+        };
+        let mut next = Some(due);
+        while let Some(number) = next
+            && let Some(entry) = self.entry(number)
+        {
+            if waits(entry) {
+                return number;
+            }
+            next = entry.twin;
+        }
+        due
+    }
+
+    /// Sees to it that the first copy that is due, which was `due`, is one that may come.
+    fn move_on(&mut self, hash: u64, due: u64) {
+        let mut next = Some(due);
+        while let Some(entry) = next.and_then(|number| self.entry(number)).filter(|e| !e.is_open())
+        {
+            next = entry.twin;
+        }
+        if let Some(twins) = self.twins.get_mut(&hash) {
+            twins.due = next;
+        }
+    }
+
     /// A gateway absorbed a frame that was sent a moment ago: nobody waits for it any more.
     pub fn absorb(&mut self, frame: &[u8]) {
-        let hash = self.hasher.hash_one(frame);
+        let hash = identity(&self.hasher, frame);
         let Some(twins) = self.twins.get_mut(&hash) else { return };
         let index = twins.last.wrapping_sub(self.base) as usize;
         let last = self.entries.get_mut(index).filter(|entry| entry.state == State::Due);
@@ -303,6 +349,10 @@ impl Ledger {
         Account { missing: sent - delivered - absorbed - unprotected_lost, ..self.account }
     }
 
+    fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(usize::try_from(number.checked_sub(self.base)?).ok()?)
+    }
+
     fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {
         let index = usize::try_from(number.checked_sub(self.base)?).ok()?;
         self.entries.get_mut(index)
@@ -334,6 +384,12 @@ impl Ledger {
             let Some(entry) = self.entries.pop_front() else { return };
             let number = self.base;
             self.base += 1;
+            if let Some(count) = self.bytes.get_mut(&entry.bytes) {
+                *count -= 1;
+                if *count == 0 {
+                    self.bytes.remove(&entry.bytes);
+                }
+            }
             let Some(twins) = self.twins.get_mut(&entry.hash) else { continue };
             twins.remembered -= 1;
             if twins.due == Some(number) {

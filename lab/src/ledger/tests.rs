@@ -140,3 +140,42 @@ fn memory_is_bounded_by_what_is_on_its_way() {
     let account = ledger.account();
     assert_eq!((account.missing, account.altered, account.duplicates), (REMEMBERED, 0, 0));
 }
+
+/// A WRITE with this PSN and IP identification.
+fn write(psn: u8, identification: u8) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    frame.extend([0x45, 0, 0, 60, 0, identification, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1]);
+    frame.extend([10, 0, 0, 2, 0xc0, 0, 0x12, 0xb7, 0, 40, 0, 0]);
+    frame.extend([0x0a, 0, 0xff, 0xff, 0, 0, 0, 5, 0, 0, 0, psn]);
+    frame.extend([0; 20]);
+    frame
+}
+
+#[test]
+fn a_repeat_stands_for_what_it_repeats() {
+    let mut ledger = Ledger::default();
+    for (psn, identification) in [(1, 1), (2, 2), (3, 3), (1, 4), (2, 5)] {
+        ledger.send(Time(0), stream(0), &write(psn, identification));
+    }
+    // The first copy of 1 is lost, and its repeat comes in its place and in its own.
+    for (psn, identification) in [(1, 4), (2, 2), (3, 3), (1, 4), (2, 5)] {
+        assert!(ledger.receive(&write(psn, identification)));
+    }
+    let account = ledger.account();
+    assert_eq!((account.delivered, account.missing, account.duplicates), (5, 0, 0));
+    assert_eq!((account.out_of_sequence, account.late), (0, 0));
+    assert!(!ledger.receive(&write(1, 1)), "once more than it was sent");
+    assert!(!ledger.receive(&write(1, 9)), "bytes that nobody sent");
+    assert_eq!((ledger.account().duplicates, ledger.account().altered), (1, 1));
+}
+
+#[test]
+fn a_repeat_does_not_stand_for_what_was_passed_over() {
+    let mut ledger = Ledger::default();
+    ledger.send_unprotected(Time(0), stream(0), &write(1, 1), 5);
+    ledger.send(Time(1), stream(0), &write(2, 2));
+    ledger.send_unprotected(Time(2), stream(0), &write(1, 3), 5);
+    assert!(ledger.receive(&write(2, 2)) && ledger.receive(&write(1, 3)));
+    let account = ledger.account();
+    assert_eq!((account.unprotected_lost, account.missing, account.late), (1, 0, 0));
+}

@@ -172,15 +172,23 @@ impl Log {
     }
 
     /// The RNIC sends a packet again that is held: the newest copy is the one to repair with
-    /// (trap 15), unless it takes other PSNs (trap 4).
+    /// (trap 15), unless it takes other PSNs (trap 4). It is a repair as well: requests that it
+    /// will cross, counting from `crossing`, are answered by it.
     #[cold]
-    pub(crate) fn replace(&mut self, number: &Number, frame: &Frame, memory: &mut ReplayMemory) {
+    pub(crate) fn replace(
+        &mut self,
+        number: &Number,
+        frame: &Frame,
+        crossing: Time,
+        memory: &mut ReplayMemory,
+    ) {
         let at = self.packets.partition_point(|sent| sent.psn.ahead_of(number.psn) < 0);
         let end = number.span(self.pmtu).map(|span| number.psn.plus(span));
         let held = self.packets.get_mut(at);
         if let Some(sent) = held.filter(|sent| sent.psn == number.psn && Some(sent.end) == end) {
             memory.remove(sent.lines());
             sent.frame = frame.clone();
+            sent.resent = crossing;
             memory.add(sent.lines());
         }
     }

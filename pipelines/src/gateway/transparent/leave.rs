@@ -63,11 +63,13 @@ pub(in super::super) fn leave(
     }
     let bytes = packet.len();
     let frame = packet.freeze();
+    let rtt = peer.senders.get(usize::from(channel)).map_or(0, |sender| sender.rtt.smoothed());
     let Some(streams) = &mut peer.streams else { return };
     if kept == Kept::Repeat {
         common.counters.unnumbered.add(bytes);
         if let Some((_, log)) = streams.outbound.table.at(slot) {
-            log.replace(&number, &frame, &mut common.memory);
+            // The guard against doubled requests is half a round trip: a whole one in all.
+            log.replace(&number, &frame, now.after(rtt / 2), &mut common.memory);
         }
     } else {
         common.counters.numbered.add(bytes);
@@ -75,7 +77,6 @@ pub(in super::super) fn leave(
     }
     let sent = queues.get_mut(port).is_some_and(|queue| queue.push(frame).is_ok());
     debug_assert!(sent, "the queue had room");
-    let rtt = peer.senders.get(usize::from(channel)).map_or(0, |sender| sender.rtt.smoothed());
     common.wheel.set_no_later(peer.timer(Timer::Sender(0)), now.after(tail_delay(rtt)));
 }
 
