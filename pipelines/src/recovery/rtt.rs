@@ -60,8 +60,8 @@ impl Rtt {
         let bounded = self.patience().min(2 * self.smoothed + 100 * MICROSECOND);
         match tries {
             0 => self.patience(),
-            1..6 => bounded,
-            6..64 => (bounded / 4).max(2 * MILLISECOND).min(bounded),
+            1..3 => bounded,
+            3..64 => (bounded / 4).max(2 * MILLISECOND).min(bounded),
             _ => 2 * bounded,
         }
     }
@@ -106,7 +106,7 @@ mod tests {
         let mut rtt = Rtt::assumed(MILLISECOND);
         (0..100).for_each(|_| rtt.sample(20 * MILLISECOND));
         let patience = rtt.patience();
-        let waits = [0, 5, 6, 63, 64, u32::MAX].map(|tries| 4 * rtt.wait(tries) / patience);
+        let waits = [0, 2, 3, 63, 64, u32::MAX].map(|tries| 4 * rtt.wait(tries) / patience);
         assert_eq!(waits, [4, 4, 1, 1, 8, 8]);
         // However much it varies, half a second is good for many tries: that long a lane waits.
         (0..100).for_each(|n| rtt.sample([5, 40][n % 2] * MILLISECOND));
