@@ -4,17 +4,22 @@
 //! | --- | --- |
 //! | [`memory`] | pools, packets of one or more segments, shared read-only frames |
 //! | [`port`] | the port trait, transmit queues, and the drivers that need no device |
+//! | [`afxdp`] | the port on a kernel interface: AF_XDP |
+//! | [`netdev`] | the kernel's network interfaces: what they are and how they stand |
 //! | [`capture`] | capture files: pcap and pcapng, streamed |
 //! | [`worker`] | receive, decide, fire timers, send: one core |
 //! | [`time`], [`wheel`], [`cycles`] | clocks, timers, what a stage costs |
 //! | [`drops`] | the one enum of drop reasons, and its counters |
 //!
-//! `unsafe` is confined to [`memory`] and to reading the cycle counter.
+//! `unsafe` is confined to [`memory`], to the drivers of the kernel's interfaces and to reading the
+//! cycle counter.
 
+pub mod afxdp;
 pub mod capture;
 pub mod cycles;
 pub mod drops;
 pub mod memory;
+pub mod netdev;
 pub mod port;
 pub mod time;
 pub mod wheel;

@@ -1,11 +1,13 @@
 //! Ports: where packets come in and go out, a burst at a time.
 //!
 //! A driver implements [`Port`]. Here are those that need no device: [`ring`] (memory) and
-//! [`mod@file`] (captures).
+//! [`mod@file`] (captures). [`crate::afxdp`] has the one for the kernel's interfaces.
 
 pub mod file;
 pub mod queue;
 pub mod ring;
+
+use std::os::fd::RawFd;
 
 use arrayvec::ArrayVec;
 
@@ -60,6 +62,12 @@ pub trait Port {
     /// When there will be something to receive: known to ports that read a file, `None` for others
     /// and at the end.
     fn next_arrival(&self) -> Option<Time> {
+        None
+    }
+
+    /// A descriptor that poll(2) shows as readable when there is something to receive, for a
+    /// worker that sleeps when idle; `None` for ports that can only be asked.
+    fn wait_fd(&self) -> Option<RawFd> {
         None
     }
 

@@ -1,0 +1,201 @@
+//! What can keep an AF_XDP port from opening: one message each, with the remedy.
+
+use std::fmt;
+use std::io;
+
+use super::Mode;
+use crate::netdev::NetdevError;
+use crate::port::PortError;
+
+/// A mode that was tried and refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The mode.
+    pub mode: Mode,
+    /// What the kernel was asked to do.
+    pub step: Step,
+    /// Its answer: an errno.
+    pub errno: i32,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = io::Error::from_raw_os_error(self.errno);
+        write!(f, "{}: cannot {}: {reason}", self.mode, self.step)
+    }
+}
+
+/// A step on the way to an open port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// An XDP map and program into the kernel.
+    Load,
+    /// The program to the interface.
+    Attach,
+    /// An AF_XDP socket.
+    Socket,
+    /// The pool as its memory.
+    Memory,
+    /// Its rings.
+    Rings,
+    /// The socket to a queue.
+    Bind,
+    /// The socket into the program's map.
+    Join,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Load => "load the XDP program",
+            Self::Attach => "attach the XDP program",
+            Self::Socket => "open an AF_XDP socket",
+            Self::Memory => "register the packet memory",
+            Self::Rings => "make the rings",
+            Self::Bind => "bind to the queue",
+            Self::Join => "let the XDP program feed the socket",
+        })
+    }
+}
+
+/// Why a port is not open.
+#[derive(Debug, thiserror::Error)]
+pub enum AfXdpError {
+    /// The interface is not there, or cannot be asked.
+    #[error(transparent)]
+    Netdev(#[from] NetdevError),
+    /// The operator has not set it up.
+    #[error("interface {name} is down: ip link set {name} up")]
+    Down {
+        /// The interface.
+        name: String,
+    },
+    /// The process may not do that.
+    #[error(
+        "no right to {step}: run as root, or give the capabilities: \
+         setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep <program>"
+    )]
+    Rights {
+        /// What was refused.
+        step: Step,
+    },
+    /// An XDP program of somebody else's is there.
+    #[error(
+        "interface {name} has the XDP program {program} (id {id}) already{owner}; \
+         set replace = true to have it replaced"
+    )]
+    Occupied {
+        /// The interface.
+        name: String,
+        /// The program's id.
+        id: u32,
+        /// Its name.
+        program: String,
+        /// What is known about whose it is.
+        owner: &'static str,
+    },
+    /// No mode was granted.
+    #[error("interface {name} ({driver}, MTU {mtu}): {}{hint}", list(refused))]
+    Refused {
+        /// The interface.
+        name: String,
+        /// Its driver.
+        driver: String,
+        /// Its MTU, in bytes.
+        mtu: u32,
+        /// Each mode tried, and the kernel's answer.
+        refused: Vec<Refusal>,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// There is no such queue.
+    #[error(
+        "interface {name} has no queue {queue}, but {queues}, numbered from 0: \
+         choose another, or ethtool -L {name} combined {}", queue + 1
+    )]
+    Queue {
+        /// The interface.
+        name: String,
+        /// As asked for.
+        queue: u32,
+        /// Queues it has.
+        queues: u32,
+    },
+    /// Another socket has that queue.
+    #[error(
+        "queue {queue} of interface {name} is in use by another AF_XDP socket: \
+         stop the other program, or choose another queue"
+    )]
+    Busy {
+        /// The interface.
+        name: String,
+        /// The queue.
+        queue: u32,
+    },
+    /// The kernel will not keep so much memory in place.
+    #[error(
+        "the kernel refuses to pin {bytes} bytes of packet memory ({source}): \
+         ulimit -l unlimited (LimitMEMLOCK=infinity), or a smaller pool"
+    )]
+    Memory {
+        /// The pool's size.
+        bytes: usize,
+        /// Its reason.
+        source: io::Error,
+    },
+    /// The pool's buffers are of a size the kernel does not take.
+    #[error(
+        "buffers of {0} bytes: an AF_XDP pool has 4032 or 1984, so that 64 more make a page or half of it"
+    )]
+    BufferSize(u32),
+    /// The pool has fewer buffers free than the port lends to the kernel.
+    #[error(
+        "the pool has {free} of {capacity} buffers left, the port needs {ring} to receive into: \
+         a larger pool, or a smaller ring"
+    )]
+    PoolSize {
+        /// Buffers in all.
+        capacity: u32,
+        /// Buffers not in use.
+        free: u32,
+        /// Buffers the port lends to the kernel.
+        ring: u32,
+    },
+    /// A ring of a size that cannot be.
+    #[error("rings of {0} entries: must be a power of two from 64 to 32768")]
+    RingSize(u32),
+    /// The kernel has no AF_XDP, or something unforeseen.
+    #[error("cannot {step}: {source}{hint}")]
+    Kernel {
+        /// What was asked.
+        step: Step,
+        /// Its reason.
+        source: io::Error,
+        /// What may help.
+        hint: &'static str,
+    },
+}
+
+impl AfXdpError {
+    /// The words for a step that failed whatever the mode.
+    pub(super) fn at(step: Step, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Self::Rights { step },
+            Some(libc::EAFNOSUPPORT) => {
+                let hint = ": the kernel needs CONFIG_XDP_SOCKETS (Linux 6.6 or newer)";
+                Self::Kernel { step, source, hint }
+            }
+            _ => Self::Kernel { step, source, hint: "" },
+        }
+    }
+}
+
+impl From<AfXdpError> for PortError {
+    fn from(error: AfXdpError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn list(refused: &[Refusal]) -> String {
+    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
