@@ -2,7 +2,7 @@
 //! becomes the configuration.
 
 use crate::check_driver::{check_driver, check_drivers};
-use crate::check_memory::{buffers, check_replay};
+use crate::check_memory::{buffers, check_recovery};
 use crate::check_peers::check_peers;
 use crate::check_sizes::check_mtus;
 use crate::diagnostic::{Report, nearest, quoted};
@@ -20,7 +20,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
     check_drivers(draft, report);
     let peers = check_peers(draft, report);
-    check_replay(draft, report);
+    check_recovery(draft, report);
     let buffers = buffers(draft, report);
     check_mtus(draft, report);
     Some(Config {

@@ -1,17 +1,19 @@
-//! Checks of memory: whether the replay buffer holds what is under way, and the packet pool what
-//! recovery keeps.
+//! Checks of memory: whether replay and hold buffer have room for what recovery keeps, and the
+//! packet pool for both.
 
+use crate::advice::{DESIGN_LOSS, Line};
 use crate::check::DEFAULT_MTU;
 use crate::check_peers::{DEFAULT_RTT, leads_to};
 use crate::check_sizes::{lan_mtu, overhead};
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
-use crate::draft::{DEFAULT_BUFFER_BYTES, Draft, PathDraft};
+use crate::draft::{DEFAULT_BUFFER_BYTES, Draft, PathDraft, PeerDraft};
 use crate::model::{Recovery, Share};
 use crate::read::{BUFFERS, MAX_PACKETS};
+use crate::units::Bytes;
 
 /// A buffer's own header, and the unit that its size is rounded up to.
-const LINE: u64 = 64;
+const CACHE_LINE: u64 = 64;
 /// Free bytes in a packet's first buffer, for headers put in front of it.
 const HEADROOM: u64 = 128;
 /// Ethernet header with a VLAN tag.
@@ -21,7 +23,7 @@ const QUEUE: u64 = 4_096;
 
 /// Memory that a buffer of that size takes.
 fn footprint(buffer_bytes: u32) -> u64 {
-    LINE + u64::from(buffer_bytes).next_multiple_of(LINE)
+    CACHE_LINE + u64::from(buffer_bytes).next_multiple_of(CACHE_LINE)
 }
 
 /// Buffers that an IP packet of that size takes, in its frame: a large one takes several.
@@ -51,7 +53,7 @@ pub(crate) fn buffers(draft: &Draft, report: &mut Report<'_>) -> Option<u32> {
                  worker has at most {MAX_BUFFERS}"
             );
             let remedy = "lower them in [recovery], or raise buffer_bytes in [workers]";
-            report.error(draft.replay_at, what, remedy);
+            report.error(draft.recovery_at.replay_bytes, what, remedy);
             None
         }
         Field::Absent => u32::try_from(all).ok(),
@@ -106,62 +108,93 @@ fn queued(draft: &Draft, buffer_bytes: u32) -> u64 {
     QUEUE * draft.ports.len() as u64 * buffers_of(largest, buffer_bytes)
 }
 
-/// What of a path's traffic waits for its confirmation, if its capacity is known.
-struct UnderWay {
-    /// Packets on each of its channels.
-    packets: u128,
-    /// Memory of all of them.
-    bytes: u128,
-}
-
-/// Packets stay in the replay buffer for a round trip, and for another part of one while their
-/// confirmation waits: one and a half are counted. They are counted as full-size ones, which fill
-/// their buffers best; one worker may have to keep all of them, since a flow is one worker's.
-fn under_way(path: &PathDraft, draft: &Draft) -> Option<UnderWay> {
-    let Share::Capacity(rate) = path.share.given()? else { return None };
-    let rtt = path.rtt.or(DEFAULT_RTT)?;
-    let channels = path.channels.or(1)?;
-    let buffer_bytes = draft.workers.buffer_bytes.or(DEFAULT_BUFFER_BYTES)?;
+/// What recovery needs on a path, if its capacity is known, and for which peer. Packets are counted
+/// as full-size ones, which fill their buffers best; one worker may have to keep all of them, since
+/// a flow is one worker's.
+fn line<'a>(path: &PathDraft, draft: &'a Draft) -> Option<(&'a PeerDraft, Line)> {
+    let Share::Capacity(rate) = *path.share.given()? else { return None };
+    let recovery = draft.recovery.as_ref()?;
     let peer = draft.peers.iter().find(|peer| leads_to(path, peer))?;
+    let buffer_bytes = draft.workers.buffer_bytes.or(DEFAULT_BUFFER_BYTES)?;
     let mtu = lan_mtu(peer, draft)?;
-    let memory = buffers_of(mtu, buffer_bytes) * footprint(buffer_bytes);
-    // Bits a second times nanoseconds to packets, times three halves.
-    let bits = u128::from(rate.0) * u128::from(rtt.0) * 3;
-    let packet = u128::from(mtu + overhead(peer, draft)?) * 2 * 8 * 1_000_000_000;
-    Some(UnderWay {
-        packets: bits.div_ceil(packet * u128::from(channels)),
-        bytes: (bits * u128::from(memory)).div_ceil(packet),
-    })
+    let line = Line {
+        rate,
+        rtt: path.rtt.or(DEFAULT_RTT)?,
+        loss: DESIGN_LOSS,
+        packet_bytes: mtu + overhead(peer, draft)?,
+        memory_bytes: buffers_of(mtu, buffer_bytes) * footprint(buffer_bytes),
+        channels: path.channels.or(1)?,
+        ack_delay: recovery.ack_delay,
+        ack_packets: recovery.ack_packets,
+    };
+    Some((peer, line))
 }
 
-/// The replay buffer holds what is under way: on all paths in bytes, on each in packets.
-pub(crate) fn check_replay(draft: &Draft, report: &mut Report<'_>) {
+/// Replay and hold buffer have room for what waits for confirmation and for repairs: the one for
+/// all peers, the other for each.
+pub(crate) fn check_recovery(draft: &Draft, report: &mut Report<'_>) {
     let Some(recovery) = &draft.recovery else { return };
-    let paths: Vec<_> = draft.paths.iter().filter_map(|path| under_way(path, draft)).collect();
-    let bytes: u128 = paths.iter().map(|path| path.bytes).sum();
-    if bytes > u128::from(recovery.replay_bytes.0) {
-        let need = format!("{}MiB", mebibytes(bytes));
-        let what = format!(
-            "replay_bytes is {}; the packets of 1.5 round trips on all paths take {need} of \
-             buffers: losses may go unrepaired",
-            recovery.replay_bytes
-        );
-        report.warn(
-            draft.replay_at,
-            what,
-            format!("write replay_bytes = {} in [recovery]", quoted(&need)),
-        );
+    let lines: Vec<_> = draft.paths.iter().filter_map(|path| line(path, draft)).collect();
+    let all = |need: fn(&Line) -> u64| {
+        lines.iter().map(|(_, line)| need(line)).fold(0, u64::saturating_add)
+    };
+    let of_a_peer = |need: fn(&Line) -> u64| {
+        let one = |peer: &PeerDraft| {
+            let lines = lines.iter().filter(|(its, _)| std::ptr::eq(*its, peer));
+            lines.map(|(_, line)| need(line)).fold(0, u64::saturating_add)
+        };
+        draft.peers.iter().map(one).max().unwrap_or(0)
+    };
+    let channel = lines.iter().map(|(_, line)| line.replay_packets()).max().unwrap_or(0);
+    let places = &draft.recovery_at;
+    let replay = ("replay_bytes", recovery.replay_bytes, places.replay_bytes);
+    check_bytes(replay, all(Line::replay_bytes), "on all paths", report);
+    let hold = ("hold_bytes", recovery.hold_bytes, places.hold_bytes);
+    check_bytes(hold, of_a_peer(Line::hold_bytes), "from one peer", report);
+    let replay = ("replay_packets", recovery.replay_packets, places.replay_packets);
+    check_packets(replay, channel, "on a channel", ", or more channels in the path", report);
+    let hold = ("hold_packets", recovery.hold_packets, places.hold_packets);
+    check_packets(hold, of_a_peer(Line::hold_packets), "from one peer", "", report);
+}
+
+/// What happens when a bound is reached.
+const OTHERWISE: &str = "with less, losses may go unrepaired";
+
+/// A bound in bytes, against what is needed `of` something.
+fn check_bytes(
+    (key, bound, at): (&str, Bytes, usize),
+    need: u64,
+    of: &str,
+    report: &mut Report<'_>,
+) {
+    if need <= bound.0 {
+        return;
     }
-    let packets = paths.iter().map(|path| path.packets).max().unwrap_or(0);
-    if packets > u128::from(recovery.replay_packets) {
-        let what = format!(
-            "replay_packets is {}; 1.5 round trips are {packets} packets on a channel: losses may \
-             go unrepaired",
-            recovery.replay_packets
-        );
-        let right = packets.next_power_of_two().min(u128::from(MAX_PACKETS));
-        let remedy =
-            format!("write replay_packets = {right} in [recovery], or more channels in the path");
-        report.warn(draft.replay_packets_at, what, remedy);
+    let need = format!("{}MiB", mebibytes(need.into()));
+    let what = format!(
+        "{key} is {bound}; capacity, round trip and a loss of {} % take {need} of buffers {of}: \
+         {OTHERWISE}",
+        100.0 * DESIGN_LOSS
+    );
+    report.warn(at, what, format!("write {key} = {} in [recovery]", quoted(&need)));
+}
+
+/// Likewise in packets; a power of two, and no more than can be numbered. `or`: what else helps.
+fn check_packets(
+    (key, bound, at): (&str, u32, usize),
+    need: u64,
+    of: &str,
+    or: &str,
+    report: &mut Report<'_>,
+) {
+    if need <= bound.into() {
+        return;
     }
+    let what = format!(
+        "{key} is {bound}; capacity, round trip and a loss of {} % take {need} packets {of}: \
+         {OTHERWISE}",
+        100.0 * DESIGN_LOSS
+    );
+    let right = need.checked_next_power_of_two().unwrap_or(u64::MAX).min(MAX_PACKETS.into());
+    report.warn(at, what, format!("write {key} = {right} in [recovery]{or}"));
 }

@@ -21,12 +21,17 @@ pub(crate) struct Draft {
     pub(crate) peers: Vec<PeerDraft>,
     pub(crate) paths: Vec<PathDraft>,
     pub(crate) recovery: Option<Recovery>,
-    /// Where `replay_bytes` stands, or its section, or the file's beginning.
-    pub(crate) replay_at: usize,
-    /// Likewise of `replay_packets`.
-    pub(crate) replay_packets_at: usize,
+    pub(crate) recovery_at: RecoveryPlaces,
     pub(crate) eal: Field<Vec<String>>,
     pub(crate) control: Option<Control>,
+}
+
+/// Where bounds of `[recovery]` stand; or their section, or the file's beginning.
+pub(crate) struct RecoveryPlaces {
+    pub(crate) replay_bytes: usize,
+    pub(crate) replay_packets: usize,
+    pub(crate) hold_bytes: usize,
+    pub(crate) hold_packets: usize,
 }
 
 /// `[gateway]`.

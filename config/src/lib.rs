@@ -4,6 +4,7 @@
 //! at once, each with file, line, column and a remedy. Start at [`Config::load`].
 #![forbid(unsafe_code)]
 
+pub mod advice;
 mod check;
 mod check_driver;
 mod check_memory;

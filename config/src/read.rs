@@ -11,7 +11,7 @@ use crate::check_driver::default_buffer_bytes;
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
-    Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, WorkersDraft,
+    Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
 use crate::keys::{CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
 use crate::mac::Mac;
@@ -45,8 +45,12 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
         peers: read_all(root, &PEER, report, |peer, report| read_peer(peer, folder, report)),
         paths: read_all(root, &PATH, report, read_path),
         recovery: read_recovery(recovery.first(), report),
-        replay_at: recovery_at("replay_bytes"),
-        replay_packets_at: recovery_at("replay_packets"),
+        recovery_at: RecoveryPlaces {
+            replay_bytes: recovery_at("replay_bytes"),
+            replay_packets: recovery_at("replay_packets"),
+            hold_bytes: recovery_at("hold_bytes"),
+            hold_packets: recovery_at("hold_packets"),
+        },
         eal: dpdk.first().map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", report)),
         control: control.first().map_or_else(
             || Some(Control::default()),

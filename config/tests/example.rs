@@ -24,7 +24,7 @@ fn it_has_no_errors_and_no_warnings() {
     let peer = &config.peers[0];
     assert!(matches!(&peer.behind, Behind::Prefixes(prefixes) if prefixes.len() == 2));
     assert_eq!(peer.key.bytes(), (0..32).collect::<Vec<u8>>());
-    assert_eq!(peer.paths[0].share, Share::Capacity(Rate(50_000_000_000)));
+    assert_eq!(peer.paths[0].share, Share::Capacity(Rate(10_000_000_000)));
     assert_eq!((peer.paths[0].mtu, peer.paths[0].port), (1600, 1));
     assert_eq!(config.recovery.replay_bytes, Bytes(256 << 20));
     // Replay, a peer's hold, and two queues of 4,096 packets, of one buffer each.

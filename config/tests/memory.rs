@@ -81,34 +81,65 @@ fn bounds_that_no_pool_can_hold_are_an_error() {
     assert_eq!(found[0].remedy, remedy);
 }
 
-#[test]
-fn a_replay_buffer_smaller_than_what_is_under_way_is_a_doubt() {
-    let text = changed(WEIGHT, "capacity = \"100Gbps\"\nrtt = \"20ms\"");
-    let text = text.replace(HOLES, "replay_packets = 262144\nreplay_bytes = \"256MiB\"");
-    let warnings = checked(&text).warnings;
-    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
-    assert_eq!((warning.line, warning.column), (37, 16));
-    // 1.5 x 12.5 GB/s x 20 ms are 375 MB: 240,077 packets of 1562 bytes, of 2368 in memory.
-    assert!(warning.what.contains("replay_bytes is 256MiB; the packets of 1.5 round trips"));
-    assert_eq!(warning.remedy, "write replay_bytes = \"543MiB\" in [recovery]");
-    assert_eq!(checked(&text.replace("256MiB", "543MiB")).warnings, []);
-    assert_eq!(checked(&text.replace("256MiB", "542MiB")).warnings.len(), 1);
-    // Unknown capacity: no advice.
-    assert_eq!(checked(&text.replace("capacity = \"100Gbps\"", WEIGHT)).warnings, []);
+/// The base with a path of which rate and round trip are known, and other bounds.
+fn known(path: &str, recovery: &str) -> String {
+    let path = format!("capacity = \"100Gbps\"\nrtt = \"20ms\"\n{path}");
+    changed(WEIGHT, &path).replace(HOLES, recovery)
 }
 
 #[test]
-fn so_is_one_of_too_few_packets() {
-    let text = changed(WEIGHT, "capacity = \"100Gbps\"\nrtt = \"20ms\"");
-    let text = text.replace(HOLES, "replay_bytes = \"1GiB\"");
-    let warnings = checked(&text).warnings;
-    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
-    assert_eq!((warning.line, warning.column), (35, 1));
-    let what = "replay_packets is 65536; 1.5 round trips are 240077 packets on a channel";
-    assert!(warning.what.starts_with(what), "{warning}");
-    assert!(warning.remedy.starts_with("write replay_packets = 262144 in"), "{warning}");
-    let right = text.replace("replay_bytes", "replay_packets = 262144\nreplay_bytes");
-    assert_eq!(checked(&right).warnings, []);
-    let channels = text.replace("rtt = ", "channels = 4\nrtt = ");
-    assert_eq!(checked(&channels).warnings, []);
+fn bounds_smaller_than_what_recovery_needs_are_doubts() {
+    // 12.5 GB/s x 20 ms are 160,052 packets of 1562 bytes, of 2368 in memory: 361.4 MiB. Replay
+    // needs three, hold two; and a sixteenth of patience, and 64 packets to be acknowledged.
+    let warnings = checked(&known("", HOLES)).warnings;
+    let [replay, hold, replay_packets, hold_packets] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    let found = |warning: &config::Diagnostic, what: &str, remedy: &str| {
+        assert_eq!((warning.line, warning.column), (36, 1), "{warning}");
+        assert!(warning.what.starts_with(what), "{warning}");
+        assert!(warning.what.ends_with(": with less, losses may go unrepaired"), "{warning}");
+        assert_eq!(warning.remedy, remedy);
+    };
+    let why = "capacity, round trip and a loss of 1 % take";
+    let what = format!("replay_bytes is 256MiB; {why} 1108MiB of buffers on all paths");
+    found(replay, &what, "write replay_bytes = \"1108MiB\" in [recovery]");
+    let what = format!("hold_bytes is 64MiB; {why} 746MiB of buffers from one peer");
+    found(hold, &what, "write hold_bytes = \"746MiB\" in [recovery]");
+    let what = format!("replay_packets is 65536; {why} 490221 packets on a channel");
+    let remedy = "write replay_packets = 524288 in [recovery], or more channels in the path";
+    found(replay_packets, &what, remedy);
+    let what = format!("hold_packets is 32768; {why} 330106 packets from one peer");
+    found(hold_packets, &what, "write hold_packets = 524288 in [recovery]");
+    // Unknown capacity: no advice.
+    assert_eq!(checked(&known("", HOLES).replace("capacity = \"100Gbps\"", WEIGHT)).warnings, []);
+}
+
+#[test]
+fn bounds_as_advised_are_enough_and_a_mebibyte_less_is_not() {
+    let keys = |replay, hold, packets| {
+        format!(
+            "replay_bytes = \"{replay}MiB\"\nhold_bytes = \"{hold}MiB\"\n\
+             replay_packets = {packets}\nhold_packets = 524288"
+        )
+    };
+    let warnings = |keys: &str| checked(&known("", keys)).warnings;
+    assert_eq!(warnings(&keys(1_108, 746, 524_288)), []);
+    for (wrong, key, at) in [
+        (keys(1_107, 746, 524_288), "replay_bytes", (37, 16)),
+        (keys(1_108, 745, 524_288), "hold_bytes", (38, 14)),
+        (keys(1_108, 746, 262_144), "replay_packets", (39, 18)),
+    ] {
+        let warnings = warnings(&wrong);
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.what.starts_with(key), "{warning}");
+        assert_eq!((warning.line, warning.column), at);
+    }
+}
+
+#[test]
+fn streams_that_share_a_path_wait_less_than_a_lone_one() {
+    let keys = "replay_bytes = \"832MiB\"\nhold_bytes = \"480MiB\"\nhold_packets = 262144";
+    assert_eq!(checked(&known("channels = 16", keys)).warnings, []);
+    assert_eq!(checked(&known("channels = 1", keys)).warnings.len(), 4);
 }
