@@ -350,6 +350,7 @@ fn repair(
                 room = queue.push_urgent(frame).is_ok();
                 if room {
                     common.counters.resent.add(bytes);
+                    sender.resent.add(bytes);
                 }
             }
             Lookup::Gone(place) => room = gone.item(GoneItem { range: one, at: Some(place) }),

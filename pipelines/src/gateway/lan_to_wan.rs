@@ -156,6 +156,7 @@ fn number(
     }
     *next = Seq::next(*next);
     common.counters.tunnelled.add(packet.len());
+    sender.sent.add(packet.len());
     let frame = packet.freeze();
     sender.replay.push(frame.clone(), at, now, &mut common.memory);
     if queue.push(frame).is_err() {

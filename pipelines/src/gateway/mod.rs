@@ -16,6 +16,7 @@ mod lan_to_wan;
 mod peer;
 mod session;
 mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transparent;
@@ -32,6 +33,7 @@ use dataplane::worker::Pipeline;
 pub use counters::{Counters, Traffic};
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
+pub use status::{PathStatus, PeerStatus};
 use transparent::{arrive, tell};
 
 use crate::recovery::ReplayMemory;

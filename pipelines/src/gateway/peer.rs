@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use dataplane::time::Time;
 use dataplane::wheel::TimerId;
 
+use super::counters::Traffic;
 use super::session::Session;
 use super::settings::{
     Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings,
@@ -36,6 +37,10 @@ pub(super) struct Sender {
     pub(super) unanswered: u32,
     /// When it last began to be answered again.
     pub(super) recovered: Time,
+    /// Numbered packets, first copies only.
+    pub(super) sent: Traffic,
+    /// Packets sent again.
+    pub(super) resent: Traffic,
 }
 
 /// The receive side of one of the peer's channels.
@@ -47,6 +52,10 @@ pub(super) struct Receiver {
     pub(super) confirm_at: Time,
     /// From request to repair.
     pub(super) rtt: Rtt,
+    /// Packets that arrived for the first time.
+    pub(super) received: Traffic,
+    /// Those of them that had been asked for.
+    pub(super) repaired: u64,
 }
 
 /// A peer gateway.
@@ -122,7 +131,7 @@ impl Sender {
     }
 
     /// Until when its path was in trouble: now, if it is.
-    fn troubled_until(&self, now: Time) -> Time {
+    pub(super) fn troubled_until(&self, now: Time) -> Time {
         if self.unanswered >= TROUBLE { now } else { self.recovered }
     }
 }
@@ -224,6 +233,8 @@ impl Peer {
             unconfirmed: 0,
             confirm_at: Time::NEVER,
             rtt,
+            received: Traffic::default(),
+            repaired: 0,
         });
         for sender in &mut self.senders {
             sender.unanswered = 0;
@@ -270,6 +281,8 @@ fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
                 last_probe: Time::ZERO,
                 unanswered: 0,
                 recovered: Time::ZERO,
+                sent: Traffic::default(),
+                resent: Traffic::default(),
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod status;
 mod transparent;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -134,6 +134,7 @@ fn tunnelled(
         Arrival::New => {}
         Arrival::Repair(sample) => {
             common.counters.repaired += 1;
+            receiver.repaired += 1;
             sample.into_iter().for_each(|rtt| receiver.rtt.sample(rtt));
         }
         Arrival::Late => common.counters.reordered += 1,
@@ -146,6 +147,7 @@ fn tunnelled(
             return;
         }
     }
+    receiver.received.add(packet.len());
     receiver.unconfirmed += 1;
     if receiver.confirm_at == Time::NEVER {
         receiver.confirm_at = now.after(common.settings.recovery.ack_delay);

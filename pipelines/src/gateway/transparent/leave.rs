@@ -75,6 +75,9 @@ pub(in super::super) fn leave(
         common.counters.numbered.add(bytes);
         streams.outbound.keep(slot, &number, frame.clone(), now, &mut common.memory);
     }
+    if let Some(sender) = peer.senders.get_mut(usize::from(channel)) {
+        sender.sent.add(bytes);
+    }
     let sent = queues.get_mut(port).is_some_and(|queue| queue.push(frame).is_ok());
     debug_assert!(sent, "the queue had room");
     common.wheel.set_no_later(peer.timer(Timer::Sender(0)), now.after(tail_delay(rtt)));

@@ -167,7 +167,7 @@ fn confirmed_one(
     if log.confirm(Psn::new(block.cumulative.0), &mut common.memory) > 0 {
         log.unanswered = 0;
     }
-    let Some(sender) = peer.senders.get(via) else { return via };
+    let Some(sender) = peer.senders.get_mut(via) else { return via };
     let Some(queue) = queues.get_mut(sender.port) else { return via };
     let guard = sender.rtt.smoothed() / 2;
     let (mut limit, resent) = (false, &mut common.counters.resent);
@@ -178,6 +178,7 @@ fn confirmed_one(
                 let room = queue.push_urgent(frame).is_ok();
                 if room {
                     resent.add(bytes);
+                    sender.resent.add(bytes);
                 }
                 room
             }
