@@ -6,6 +6,7 @@
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
+//! | [`steer`] | which worker a packet belongs to |
 //! | `shield` | keeps RNICs' repeats of what is still on its way off the wide area |
 //! | `transparent` | the engine of loss recovery where PSNs are the numbers |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
@@ -19,6 +20,7 @@ pub mod gateway;
 pub mod inspect;
 pub mod recovery;
 mod shield;
+pub mod steer;
 mod transparent;
 pub mod tunnel;
 pub mod wire;
