@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
+//! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`steer`] | which worker a packet belongs to |
 //! | `shield` | keeps RNICs' repeats of what is still on its way off the wide area |
@@ -18,6 +19,7 @@
 pub mod checksum;
 pub mod gateway;
 pub mod inspect;
+pub mod local;
 pub mod recovery;
 mod shield;
 pub mod steer;
