@@ -66,7 +66,8 @@ fn check(
 ) -> Result<Lent, AfXdpError> {
     let PortSettings { queue, ring } = settings;
     let netdev = interface.netdev();
-    let queues = netdev.rx_queues;
+    // A socket receives and sends by the queues of one number.
+    let queues = netdev.rx_queues.min(netdev.tx_queues);
     if queue >= queues {
         return Err(AfXdpError::Queue { name: netdev.name.clone(), queue, queues });
     }

@@ -3,9 +3,9 @@
 mod net;
 mod others;
 
-use dataplane::afxdp::{AfXdpError, AfXdpPort, Mode, ModeChoice, PortSettings};
+use dataplane::afxdp::{AfXdpError, AfXdpPort, Mode, ModeChoice, PortSettings, Step};
 use dataplane::memory::{Pool, PoolSettings};
-use dataplane::netdev::{Netdev, Promiscuous};
+use dataplane::netdev::{Netdev, Offload, Promiscuous};
 use dataplane::port::{Burst, Port, TxQueue};
 use dataplane::time::Time;
 use net::{LEFT, RIGHT, RING, attach, bytes, in_own_network, pool, port, queue, receive, send};
@@ -277,7 +277,7 @@ fn every_mistake_has_its_message() {
         let again = attach(LEFT, ModeChoice::Best).expect_err("ours already").to_string();
         assert!(again.contains("compute_gw") && again.contains("another gateway"), "{again}");
         let pool = pool(RING);
-        let _first = queue(&interface, 0, &pool);
+        let first = queue(&interface, 0, &pool);
         let open = |pool: &_, queue, ring| {
             let opened = AfXdpPort::open(&interface, pool, PortSettings { queue, ring });
             opened.err().expect("refused").to_string()
@@ -290,6 +290,33 @@ fn every_mistake_has_its_message() {
         let more = net::pool(RING);
         assert!(open(&more, 0, RING).contains("in use by another AF_XDP socket"));
         assert_eq!(more.stats().in_use, 0);
+
+        // The last, since it cannot be undone: this thread's rights are given up.
+        net::become_nobody();
+        let error = attach(LEFT, ModeChoice::Best).expect_err("no rights");
+        assert!(matches!(error, AfXdpError::Rights { .. }), "{error}");
+        assert!(error.to_string().contains("run as root"), "{error}");
+        drop(first);
+        let error = AfXdpPort::open(&interface, &more, PortSettings { queue: 0, ring: RING });
+        assert!(matches!(error, Err(AfXdpError::Rights { step: Step::Socket })));
+        assert_eq!(more.stats().in_use, 0);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_driver_without_native_mode_says_so_or_leads_to_generic() {
+    in_own_network(1, 1500, || {
+        net::ip("link set lo up");
+        let native = attach("lo", ModeChoice::Only(Mode::NativeCopy)).expect_err("refused");
+        let message = native.to_string();
+        assert!(message.contains("Mode generic works with every driver"), "{message}");
+        let interface = attach("lo", ModeChoice::Best).expect("attached");
+        let refused: Vec<_> = interface.refused().iter().map(|refused| refused.mode).collect();
+        assert_eq!(refused, [Mode::NativeZeroCopy, Mode::NativeCopy]);
+        let pool = pool(1024);
+        let port = queue(&interface, 0, &pool);
+        assert_eq!((port.mode(), port.refused().len()), (Mode::Generic, 2));
     });
 }
 
@@ -301,6 +328,10 @@ fn an_interface_says_what_it_is_and_goes_away_in_the_open() {
         let netdev = find();
         assert_eq!((netdev.driver.as_str(), netdev.mtu, netdev.up), ("veth", 3000, true));
         assert!(netdev.carrier && !netdev.promiscuous && netdev.mac != [0; 6], "{netdev:?}");
+        for on in [false, true] {
+            netdev.set_offload(Offload::TxChecksum, on).expect("root");
+            assert_eq!(netdev.offload(Offload::TxChecksum), Some(on));
+        }
         let promiscuous = Promiscuous::on(&netdev).expect("root");
         assert!(find().promiscuous);
         drop(promiscuous);
