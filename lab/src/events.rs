@@ -7,6 +7,8 @@ use dataplane::time::Time;
 
 /// Rows of events at most: more than there are links between two sites, as a rule.
 const MAX_ROWS: usize = 16;
+/// After all events.
+const NEVER: Order = (Time::NEVER, u64::MAX);
 
 /// Events by the time they are due; those of one time in the order they were added, so that a run
 /// is the same each time.
@@ -19,7 +21,13 @@ pub struct Events<T> {
     rows: Vec<VecDeque<Entry<T>>>,
     heap: BinaryHeap<Entry<T>>,
     added: u64,
+    /// The row that the last event was taken from, and before what that of all others comes: the
+    /// next is as a rule of the same row, and the others need not be looked at.
+    last: (usize, Order),
 }
+
+/// When an event is due, and its number among all that were added.
+type Order = (Time, u64);
 
 #[derive(Debug)]
 struct Entry<T> {
@@ -30,7 +38,7 @@ struct Entry<T> {
 
 impl<T> Default for Events<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), heap: BinaryHeap::new(), added: 0 }
+        Self { rows: Vec::new(), heap: BinaryHeap::new(), added: 0, last: (0, (Time::ZERO, 0)) }
     }
 }
 
@@ -40,6 +48,7 @@ impl<T> Events<T> {
     pub fn add(&mut self, due: Time, event: T) {
         let entry = Entry { due, number: self.added, event };
         self.added += 1;
+        self.last.1 = self.last.1.min(entry.order());
         match self.row(due) {
             Some(row) => row.push_back(entry),
             None => self.heap.push(entry),
@@ -57,18 +66,33 @@ impl<T> Events<T> {
     /// Takes the next one that is due at `now`.
     #[inline]
     pub fn take_due(&mut self, now: Time) -> Option<T> {
-        let due = |entry: &&Entry<T>| entry.due <= now;
-        let order = |entry: &Entry<T>| (entry.due, entry.number);
-        let heads = self.rows.iter().enumerate();
-        let heads = heads.filter_map(|(row, entries)| Some((row, entries.front().filter(due)?)));
-        let first = heads.map(|(row, entry)| (order(entry), row)).min();
-        let heaped = self.heap.peek().filter(due).map(order);
-        match (first, heaped) {
-            (Some((first, row)), heaped) if heaped.is_none_or(|heaped| first < heaped) => {
-                self.rows.get_mut(row)?.pop_front().map(|entry| entry.event)
-            }
-            (_, heaped) => heaped.and_then(|_| self.heap.pop()).map(|entry| entry.event),
+        let (row, others) = self.last;
+        if let Some(row) = self.rows.get_mut(row)
+            && let Some(entry) =
+                row.pop_front_if(|entry| entry.due <= now && entry.order() < others)
+        {
+            return Some(entry.event);
         }
+        self.take_first(now)
+    }
+
+    /// Takes the first of all rows and the heap.
+    fn take_first(&mut self, now: Time) -> Option<T> {
+        let heads = self.rows.iter().enumerate();
+        let heads = heads.filter_map(|(row, entries)| Some((entries.front()?.order(), row)));
+        let (mut first, mut second) = ((NEVER, usize::MAX), NEVER);
+        for head in heads {
+            second = second.min(head.0.max(first.0));
+            first = first.min(head);
+        }
+        let heaped = self.heap.peek().map_or(NEVER, Entry::order);
+        if heaped < first.0 {
+            return (heaped.0 <= now).then(|| self.heap.pop()).flatten().map(|entry| entry.event);
+        }
+        let ((due, _), row) = first;
+        self.last = (row, second.min(heaped));
+        let row = self.rows.get_mut(row).filter(|_| due <= now)?;
+        row.pop_front().map(|entry| entry.event)
     }
 
     /// How many there are.
@@ -98,10 +122,17 @@ impl<T> Events<T> {
     }
 }
 
+impl<T> Entry<T> {
+    #[inline]
+    fn order(&self) -> Order {
+        (self.due, self.number)
+    }
+}
+
 // The heap gives its greatest: the entry that is due first must be that.
 impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.due, other.number).cmp(&(self.due, self.number))
+        other.order().cmp(&self.order())
     }
 }
 

@@ -8,6 +8,7 @@ use lab::link::Impairments;
 use lab::report::{Completion, Report};
 use lab::rnic::Timer;
 use lab::{LabError, PathScenario, Scenario, Traffic};
+use pipelines::gateway::Numbering;
 
 use crate::formula;
 
@@ -33,10 +34,10 @@ const NANOS_A_KM: u64 = 4_900;
 /// part in a hundred.
 const ROUND_TRIPS: f64 = 100.0;
 /// Messages of a run with gateways at least, for the 99.9th percentile to be more than a guess.
-const MIN_MESSAGES: f64 = 8_192.0;
+const MIN_MESSAGES: f64 = 4_096.0;
 /// Packets of a run without gateways: after a loss most are sent for nothing, and their number is
 /// what takes time.
-const BARE_PACKETS: f64 = 3e6;
+const BARE_PACKETS: f64 = 2e6;
 /// Worker threads.
 const WORKERS: usize = 2;
 
@@ -45,18 +46,23 @@ const WORKERS: usize = 2;
 pub(crate) enum Mode {
     /// Gateways number them in a tunnel.
     Tunnel,
+    /// Gateways number them by their PSNs.
+    Transparent,
     /// There are no gateways.
     Bare,
 }
 
 impl Mode {
     /// All that are run.
-    pub(crate) const ALL: [Self; 2] = [Self::Tunnel, Self::Bare];
+    pub(crate) const ALL: [Self; 3] = [Self::Tunnel, Self::Transparent, Self::Bare];
+    /// Those with gateways.
+    pub(crate) const GATEWAYS: [Self; 2] = [Self::Tunnel, Self::Transparent];
 
     /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tunnel => "tunnel",
+            Self::Transparent => "transparent",
             Self::Bare => "no gateways",
         }
     }
@@ -117,7 +123,7 @@ impl Case {
     /// Messages of each queue pair.
     fn messages(self, part: u32) -> u32 {
         let useful = match self.mode {
-            Mode::Tunnel => 1.0,
+            Mode::Tunnel | Mode::Transparent => 1.0,
             Mode::Bare => formula::go_back_n(self, 1.0),
         };
         let messages = self.packets() * useful / MESSAGE_PACKETS / f64::from(self.qps);
@@ -129,7 +135,7 @@ impl Case {
     /// which they sent again was lost again.
     fn timer(self) -> Timer {
         match self.mode {
-            Mode::Tunnel => Traffic::default().timer,
+            Mode::Tunnel | Mode::Transparent => Traffic::default().timer,
             Mode::Bare => {
                 let patience = 2 * self.rtt() + 2_000_000;
                 Timer::Fixed((1..31).find(|&power| 4_096 << power >= patience).unwrap_or(31))
@@ -156,7 +162,11 @@ impl Case {
         };
         let path = PathScenario { name: "p1".into(), does };
         let scenario = Scenario::traffic(traffic, vec![path], 1);
-        Scenario { gateways: self.mode != Mode::Bare, ..scenario }
+        let numbering = match self.mode {
+            Mode::Transparent => Numbering::Transparent { check_icrc: true },
+            Mode::Tunnel | Mode::Bare => Numbering::Tunnel,
+        };
+        Scenario { gateways: self.mode != Mode::Bare, numbering, ..scenario }
     }
 }
 

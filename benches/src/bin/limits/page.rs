@@ -54,6 +54,7 @@ pub(crate) fn page(results: &Results) -> String {
     for mode in Mode::ALL {
         let title = match mode {
             Mode::Tunnel => "With gateways: tunnel numbering",
+            Mode::Transparent => "With gateways: transparent numbering",
             Mode::Bare => "Without gateways",
         };
         let _ = writeln!(page, "### {title}\n");

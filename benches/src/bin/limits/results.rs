@@ -28,7 +28,7 @@ impl Results {
     pub(crate) fn formula(&self, case: Case) -> f64 {
         let ceiling = self.ceiling(case);
         match case.mode {
-            Mode::Tunnel => formula::selective_repeat(case, ceiling),
+            Mode::Tunnel | Mode::Transparent => formula::selective_repeat(case, ceiling),
             Mode::Bare => formula::go_back_n(case, ceiling),
         }
     }
