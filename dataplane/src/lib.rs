@@ -5,6 +5,7 @@
 //! | [`memory`] | pools, packets of one or more segments, shared read-only frames |
 //! | [`port`] | the port trait, transmit queues, and the drivers that need no device |
 //! | [`afxdp`] | the port on a kernel interface: AF_XDP |
+//! | `dpdk` | ports of DPDK, with the feature of that name |
 //! | [`netdev`] | the kernel's network interfaces: what they are and how they stand |
 //! | [`capture`] | capture files: pcap and pcapng, streamed |
 //! | [`worker`] | receive, decide, fire timers, send: one core |
@@ -17,6 +18,8 @@
 pub mod afxdp;
 pub mod capture;
 pub mod cycles;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod drops;
 pub mod memory;
 pub mod netdev;

@@ -10,7 +10,7 @@
 //! nor `Sync`): counting a reference is an addition, not an atomic.
 
 mod buffer;
-#[allow(dead_code)] // Builds without a driver that has buffers of its own.
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
 mod external;
 mod frame;
 mod lent;
@@ -22,7 +22,7 @@ mod tests;
 use std::marker::PhantomData;
 
 use buffer::Handle;
-#[allow(unused_imports)] // As above.
+#[cfg_attr(not(feature = "dpdk"), allow(unused_imports))]
 pub(crate) use external::{BATCH, Batch, HEADER_BYTES, Piece, Source};
 pub use frame::Frame;
 pub(crate) use lent::Lent;

@@ -104,7 +104,7 @@ enum Memory {
     /// What was allocated for them.
     Slab { allocated: NonNull<u8>, layout: Layout },
     /// Somebody else's.
-    External(External),
+    External(Box<External>),
 }
 
 /// Buffers begin at a page boundary.
@@ -140,13 +140,13 @@ impl Pool {
     ///
     /// # Errors
     /// As for [`Pool::new`].
-    #[allow(dead_code)] // Builds without a driver that has buffers of its own.
+    #[cfg_attr(not(feature = "dpdk"), allow(dead_code))]
     pub(crate) fn external(
         settings: PoolSettings,
         source: Box<dyn Source>,
     ) -> Result<Self, PoolError> {
         settings.check()?;
-        Ok(Self::with(settings, ptr::null_mut(), Memory::External(External::new(source))))
+        Ok(Self::with(settings, ptr::null_mut(), Memory::External(Box::new(External::new(source)))))
     }
 
     fn with(settings: PoolSettings, slab: *mut u8, memory: Memory) -> Self {

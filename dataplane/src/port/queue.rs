@@ -86,6 +86,11 @@ impl TxQueue {
         self.urgent.front().or_else(|| self.ordinary.front())
     }
 
+    /// All frames, in the order in which they leave.
+    pub fn iter(&self) -> impl Iterator<Item = &Frame> {
+        self.urgent.iter().chain(&self.ordinary)
+    }
+
     /// Takes the frame that leaves next.
     #[inline]
     pub fn pop(&mut self) -> Option<Frame> {
@@ -109,6 +114,8 @@ mod tests {
         assert!(queue.push_urgent(frame(4)).is_ok() && queue.push_urgent(frame(5)).is_ok());
         assert!(queue.push_urgent(frame(6)).is_err());
         assert_eq!((queue.room(), queue.urgent_room(), queue.len()), (0, 0, 4));
+        let waiting: Vec<u8> = queue.iter().map(|f| f.head()[0]).collect();
+        assert_eq!(waiting, [4, 5, 1, 2]);
         let order: Vec<u8> = std::iter::from_fn(|| queue.pop()).map(|f| f.head()[0]).collect();
         assert_eq!(order, [4, 5, 1, 2]);
         assert_eq!(pool.stats().in_use, 0);
