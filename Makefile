@@ -7,6 +7,11 @@ SHELL := /bin/bash
 # What the machine needs besides the Rust toolchain, named once: a linker and a C compiler for
 # crates that bring C, a C++ compiler for libFuzzer, valgrind for instruction counts.
 APT_PACKAGES := build-essential valgrind
+# And for the feature `dpdk` alone: DPDK with its drivers, what makes the bindings, and what sets up
+# the network of its tests.
+DPDK_APT_PACKAGES := libdpdk-dev libclang-dev pkg-config iproute2 util-linux
+# And for the RDMA lab alone: emulated hosts, and what sets up the network between them.
+RDMA_APT_PACKAGES := qemu-system-x86 iproute2 ethtool procps util-linux binutils python3
 BINARY := target/release/compute-gateway
 # Seconds each fuzz target runs.
 FUZZ_SECONDS ?= 60
@@ -15,11 +20,13 @@ FUZZ_SECONDS ?= 60
 DEMO_CAPTURE ?= pcap-tests/captures/rc-write.pcap
 DEMO_PATH ?= p1,rate=10G,delay=2.5ms,loss=0.01
 DEMO_SEED ?= 1
+# Options of the RDMA lab: `pcap-tests/softroce/test_rdma.py --help` lists them.
+RDMA_OPTIONS ?=
 
-.PHONY: help setup build demo test bench limits instructions lint fuzz clean
+.PHONY: help setup build demo test test-rdma setup-dpdk build-dpdk test-dpdk bench limits instructions lint fuzz clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: ## install what the machine lacks (apt packages; needs root or sudo, only if something is missing)
 	@missing=""; for package in $(APT_PACKAGES); do \
@@ -40,6 +47,22 @@ demo: setup build ## a real RDMA capture across a lossy wide area, with and with
 test: setup ## all tests, then ten seconds of each fuzz target
 	cargo test --workspace --locked
 	fuzz/run.sh 10
+
+test-rdma: build ## two real RDMA stacks across a lossy wire, with and without the gateways (root; minutes)
+	$(MAKE) setup APT_PACKAGES="$(RDMA_APT_PACKAGES)"
+	cargo build --release --locked -p compute-gateway-pcap-tests --example wire
+	pcap-tests/softroce/test_rdma.py $(RDMA_OPTIONS)
+
+setup-dpdk: ## install what the feature `dpdk` needs
+	@$(MAKE) --no-print-directory setup APT_PACKAGES="$(DPDK_APT_PACKAGES)"
+
+build-dpdk: setup-dpdk ## the binary with ports of DPDK
+	cargo build --release --locked --features dpdk
+
+test-dpdk: setup-dpdk ## lint and test ports of DPDK, on its virtual devices (those of the kernel: root)
+	cargo clippy -p dpdk-sys -p compute-gateway-dataplane --features dpdk-sys/link,compute-gateway-dataplane/dpdk \
+	  --all-targets --locked -- -D warnings
+	cargo test -p compute-gateway-dataplane --features dpdk --locked
 
 bench: setup ## all benches: criterion, and the whole worker (packets a second, cycles, allocations)
 	cargo bench --workspace --locked
