@@ -8,12 +8,13 @@
 //! | `dpdk` | ports of DPDK, with the feature of that name |
 //! | [`netdev`] | the kernel's network interfaces: what they are and how they stand |
 //! | [`capture`] | capture files: pcap and pcapng, streamed |
+//! | [`handover`] | rings between workers, and the port that hands over what is another's |
 //! | [`worker`] | receive, decide, fire timers, send: one core |
 //! | [`time`], [`wheel`], [`cycles`] | clocks, timers, what a stage costs |
 //! | [`drops`] | the one enum of drop reasons, and its counters |
 //!
-//! `unsafe` is confined to [`memory`], to the drivers of the kernel's interfaces and to reading the
-//! cycle counter.
+//! `unsafe` is confined to [`memory`], to the rings of [`handover`], to the drivers of the kernel's
+//! interfaces and to reading the cycle counter.
 
 pub mod afxdp;
 pub mod capture;
@@ -21,6 +22,7 @@ pub mod cycles;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod drops;
+pub mod handover;
 pub mod memory;
 pub mod netdev;
 pub mod port;
