@@ -40,19 +40,13 @@ drop_reasons! {
     LanNoHeadroom "lan_no_headroom"
         "From the LAN, in a buffer without room for the tunnel header.",
     LanNoNextHop "lan_no_next_hop"
-        "Carried as IP, and the LAN port has no next hop to send it to, or it did not answer yet.",
-    TtlExpired "ttl_expired"
-        "From the LAN, to be carried as IP by a pair of gateways that counts as a router, and its time to live ends here.",
-    PeerAbsent "peer_absent"
-        "From the LAN, for a peer that is not there, and its packets are not to be forwarded bare.",
+        "Carried as IP, and the LAN port has no next hop to send it to.",
     RnicRepeat "rnic_repeat"
         "From the LAN, an RNIC's own repeat of what is still on its way; absorbed.",
     LanQueueFull "lan_queue_full"
         "Towards the LAN, and neither the port's queue nor the hold buffer had room.",
     WanQueueFull "wan_queue_full"
         "Towards the WAN, not numbered yet or a control message, and the port's queue was full.",
-    WanNoNextHop "wan_no_next_hop"
-        "Towards the WAN, by a path whose next hop did not answer yet.",
     WanMalformed "wan_malformed"
         "From the WAN, for this gateway's tunnel, and not a tunnel packet that can be read.",
     WanChecksum "wan_checksum"
@@ -63,8 +57,6 @@ drop_reasons! {
         "From the WAN, numbered in a session that is not the present one.",
     WanForUs "wan_for_us"
         "From the WAN, addressed to this gateway, and nothing it serves.",
-    LocalRate "local_rate"
-        "A question for this gateway's own address (ARP, neighbour discovery, ping), beyond what it answers in a second.",
     WanDuplicate "wan_duplicate"
         "From the WAN, received before: a copy made by the network, or a repair that came twice.",
     WanTooLate "wan_too_late"
