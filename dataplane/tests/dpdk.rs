@@ -77,5 +77,7 @@ scenarios! {
     two_workers_have_a_queue_and_a_pool_each,
     every_driver_that_is_promised_comes_up,
     what_cannot_be_started_says_why,
-    hugepages_that_are_not_there_are_named,
+    hugepages_are_used_or_named,
+    whoever_starts_it_keeps_its_core,
+    buffers_run_out_and_come_back,
 }

@@ -34,10 +34,12 @@ pub struct MempoolSettings {
 
 impl MempoolSettings {
     /// Buffers that drivers and caches keep at most, for a worker with `queues` queues of so many
-    /// descriptors: to be added to what the worker itself needs.
+    /// descriptors: to be added to what the worker itself needs. (`net_af_xdp` of 22.11 keeps 2048
+    /// more a queue, whatever its descriptors, and does not give them back when it is closed.)
     #[must_use]
     pub const fn kept(queues: u32, rx_descriptors: u32, tx_descriptors: u32) -> u32 {
-        queues * (rx_descriptors + tx_descriptors) + CACHE + CACHE / 2 + 2 * BATCH as u32
+        // Two threads have a cache: the worker's, and the one that starts the devices.
+        queues * (rx_descriptors + tx_descriptors) + 3 * CACHE + 2 * BATCH as u32
     }
 }
 

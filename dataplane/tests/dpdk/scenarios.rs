@@ -7,7 +7,7 @@ use dataplane::memory::{Frame, Packet, Pool, PoolSettings};
 use dataplane::port::{Burst, Port, TxQueue};
 use dataplane::time::Time;
 
-use crate::site::{BUFFER_BYTES, Site, bytes, eal, frame, mempool, settings, wish};
+use crate::site::{BUFFER_BYTES, BUFFERS, Site, bytes, eal, frame, mempool, settings, wish};
 
 /// Plays a scenario by its name.
 pub(crate) fn play(name: &str) {
@@ -26,7 +26,9 @@ pub(crate) fn play(name: &str) {
         "two_workers_have_a_queue_and_a_pool_each" => workers(),
         "every_driver_that_is_promised_comes_up" => crate::kernel::drivers(),
         "what_cannot_be_started_says_why" => errors(),
-        "hugepages_that_are_not_there_are_named" => hugepages(),
+        "hugepages_are_used_or_named" => hugepages(),
+        "whoever_starts_it_keeps_its_core" => affinity(),
+        "buffers_run_out_and_come_back" => exhausted(),
         _ => panic!("no scenario {name}"),
     }
 }
@@ -235,13 +237,76 @@ fn errors() {
 }
 
 fn hugepages() {
-    let free = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").expect("Linux");
-    if free.trim() != "0" {
-        println!("there are hugepages here: not tried");
-        return;
+    let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    let free: u32 = free.map_or(0, |text| text.trim().parse().unwrap_or(0));
+    // Hugepages of the machine are not for a test to reserve.
+    match (free, Eal::start(&settings(&[]))) {
+        (0, started) => {
+            let error = started.expect_err("no hugepages").to_string();
+            assert!(error.contains("vm.nr_hugepages") && error.contains("--no-huge"), "{error}");
+        }
+        (1..32, _) => println!("{free} hugepages: too few to try"),
+        (_, started) => {
+            let mut site = Site::over(started.expect("hugepages"), &["net_ring0"], 1500);
+            let sent = site.packet(&frame(1, 100)).freeze();
+            site.send(0, [sent]);
+            assert_eq!(site.receive(0, 1).iter().map(bytes).collect::<Vec<_>>(), [frame(1, 100)]);
+            assert_eq!(site.close(), 0);
+        }
     }
-    let error = Eal::start(&settings(&[])).expect_err("no hugepages").to_string();
-    assert!(error.contains("vm.nr_hugepages") && error.contains("--no-huge"), "{error}");
+}
+
+/// The cores the calling thread may use, as the kernel writes them.
+fn cores() -> String {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    line.expect("a list of cores").trim().to_owned()
+}
+
+fn affinity() {
+    let all = cores();
+    // The thread that starts DPDK keeps what it had.
+    let id = std::fs::read_link("/proc/thread-self").expect("Linux");
+    let id = id.file_name().expect("a number").to_string_lossy().into_owned();
+    let last = all.rsplit([',', '-']).next().expect("a core").to_owned();
+    run(&format!("taskset -pc {last} {id} >/dev/null"));
+    assert_eq!(cores(), last);
+    let eal = eal();
+    assert_eq!(cores(), last);
+    // And so does a worker that has chosen its core before it is registered.
+    run(&format!("taskset -pc {all} {id} >/dev/null"));
+    std::thread::spawn(move || {
+        let before = cores();
+        let _known = eal.register().expect("one more thread");
+        assert_eq!(cores(), before);
+    })
+    .join()
+    .expect("a worker");
+    assert_eq!(cores(), all);
+}
+
+fn exhausted() {
+    let mut site = Site::new(&["net_null0,size=64"], 1500);
+    // Whatever is received is kept: as by a replay buffer that was promised too much.
+    let mut kept = Vec::new();
+    while kept.len() < BUFFERS as usize {
+        let burst = site.receive(0, 1);
+        if burst.is_empty() {
+            break;
+        }
+        kept.extend(burst.into_iter().map(Packet::freeze));
+    }
+    assert_eq!((kept.len(), site.pool.pool().stats().in_use), (BUFFERS as usize, BUFFERS));
+    assert_eq!(site.receive(0, 1).len(), 0);
+    assert!(site.pool.pool().alloc().is_none());
+    assert_eq!(site.pool.pool().stats().exhausted, 1);
+    // Two come home: both ways to get buffers find them.
+    kept.truncate(BUFFERS as usize - 2);
+    assert!(site.pool.pool().alloc().is_some());
+    kept.clear();
+    assert_eq!(site.receive(0, 32).len(), 32);
+    assert_eq!(site.pool.pool().stats().in_use, 0);
+    assert_eq!(site.close(), 0);
 }
 
 /// Runs a command; it must succeed.
