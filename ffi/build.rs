@@ -30,10 +30,10 @@ mod link {
     ];
 
     pub(super) fn bind() {
-        let library = pkg_config::Config::new()
-            .atleast_version(OLDEST)
-            .probe("libdpdk")
-            .unwrap_or_else(|error| refuse(&error));
+        let library = match pkg_config::Config::new().atleast_version(OLDEST).probe("libdpdk") {
+            Ok(library) => library,
+            Err(error) => return refuse(&error),
+        };
         let mut flags: Vec<String> =
             library.include_paths.iter().map(|path| format!("-I{}", path.display())).collect();
         // What pkg-config says besides folders: the configuration of the build, included before
@@ -48,14 +48,16 @@ mod link {
         shims.compile("dpdk_shims");
     }
 
-    fn refuse(error: &pkg_config::Error) -> ! {
+    /// Makes the build fail, which errors do by being printed, and says what is missing.
+    fn refuse(error: &pkg_config::Error) {
         println!(
             "cargo::error=the feature `dpdk` needs libdpdk {OLDEST} or later, which pkg-config \
-             does not find (apt-get install libdpdk-dev pkg-config libclang-dev); build without \
-             the feature to do without it"
+             does not find (apt-get install libdpdk-dev libclang-dev pkg-config); to do without \
+             it, build without the feature"
         );
-        println!("cargo::error={}", error.to_string().lines().next().unwrap_or_default());
-        std::process::exit(1);
+        let error = error.to_string();
+        let reason = error.lines().map(str::trim).find(|line| !line.is_empty());
+        println!("cargo::error=pkg-config: {}", reason.unwrap_or("no reason given"));
     }
 
     /// `-include rte_config.h` and `-m...` of `pkg-config --cflags`.
