@@ -36,6 +36,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> Result<gw::Settings,
             ack_delay: recovery.ack_delay.0,
             ack_packets: recovery.ack_packets,
             holes: recovery.holes,
+            streams: gw::STREAMS,
         },
     })
 }

@@ -55,6 +55,11 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
             replay_packets: 1 << 6,
             replay_bytes: 128 << 10,
             hold_bytes: 128 << 10,
+            // Tables are made anew for each input: small ones, and what they are too small for
+            // happens more often.
+            hold_packets: 1 << 6,
+            holes: 1 << 6,
+            streams: 1 << 4,
             ..RecoverySettings::default()
         },
     }

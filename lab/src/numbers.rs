@@ -18,14 +18,15 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Whether a frame has a number: a request of a reliable connection, or a response to one with
-    /// data, whose PSN its stream has not had before, and which an RNIC would take.
+    /// Whether a frame has a number: a request of a reliable connection, which an RNIC would take,
+    /// or a response with data whose PSN its stream has not had before.
     pub(crate) fn has_number(&mut self, stream: StreamKey, frame: &[u8]) -> bool {
         let parsed = Parsed::of(frame, frame.len());
         let Class::Roce(_, _, roce) = parsed.class else { return false };
         let Opcode(opcode) = roce.bth.opcode;
         let connected = matches!(opcode >> 5, 0 | 5);
-        let numbered = match roce.bth.opcode.shape().kind {
+        let kind = roce.bth.opcode.shape().kind;
+        let numbered = match kind {
             Kind::Request | Kind::Response => true,
             Kind::Acknowledge => opcode & 0x1f == 0x12, // of an atomic
             _ => false,
@@ -40,6 +41,6 @@ impl Numbers {
         if new {
             self.newest.insert(stream, psn);
         }
-        new
+        new || kind == Kind::Request
     }
 }

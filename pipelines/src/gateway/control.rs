@@ -219,6 +219,9 @@ fn take(
     if !envelope.is_hello && !peer.session.accept(envelope.number, now) {
         return Err(DropReason::ControlReplayed);
     }
+    // The peer's channels and ours need not be the same number.
+    let channels = peer.senders.len().max(1);
+    let by = Header::read(message).map_or(0, |header| usize::from(header.channel) % channels);
     match read(message).map_err(|_| DropReason::ControlMalformed)? {
         Message::Hello(hello) => on_hello(common, peer, &hello, now, queues),
         Message::Probe { channel, next, time } => {
@@ -230,9 +233,11 @@ fn take(
         Message::Gone { channel, items } => {
             on_gone(common, peer, usize::from(channel), items, now, queues);
         }
-        Message::Streams { time, items } => told::announced(common, peer, time, items, now, queues),
+        Message::Streams { time, items } => {
+            told::announced(common, peer, by, (time, items), now, queues);
+        }
         Message::StreamFeedback { echoed_time, blocks } => {
-            told::confirmed(common, peer, echoed_time, blocks, now, queues);
+            told::confirmed(common, peer, by, (echoed_time, blocks), now, queues);
         }
         Message::StreamGone { items } => told::gone(common, peer, items, now, queues),
     }

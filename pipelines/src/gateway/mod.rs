@@ -40,9 +40,6 @@ use crate::recovery::ReplayMemory;
 use crate::shield::Shield;
 use crate::tunnel::outer::{End, Local};
 
-/// Streams of RDMA requests that the shield remembers.
-const STREAMS: u32 = 1 << 14;
-
 /// What all peers of a gateway share.
 struct Common {
     settings: Settings,
@@ -96,8 +93,9 @@ impl Gateway {
         let local = local.collect();
         let memory = ReplayMemory::default();
         let counters = Counters::default();
+        let streams = settings.recovery.streams;
         let shield =
-            settings.has_shield().then(|| Shield::new(STREAMS, nonce(seed, u64::from(u32::MAX))));
+            settings.has_shield().then(|| Shield::new(streams, nonce(seed, u64::from(u32::MAX))));
         let common = Common { settings, pool, wheel, memory, counters, shield, absorbed: None };
         Ok(Self { common, peers, local, last_peer: 0 })
     }

@@ -164,7 +164,13 @@ pub struct RecoverySettings {
     pub ack_packets: u32,
     /// Holes a channel remembers.
     pub holes: u32,
+    /// Streams of RNICs that are remembered each way, a peer: the least recently used of them make
+    /// room for others.
+    pub streams: u32,
 }
+
+/// Streams that a gateway remembers each way, a peer, if it is not told otherwise.
+pub const STREAMS: u32 = 1 << 14;
 
 impl Default for RecoverySettings {
     /// For tests and the lab: 256 MiB of replay, 64 MiB of hold.
@@ -181,6 +187,7 @@ impl Default for RecoverySettings {
             ack_delay: 200 * MICROSECOND,
             ack_packets: 64,
             holes: 4_096,
+            streams: STREAMS,
         }
     }
 }
@@ -244,6 +251,9 @@ impl Settings {
         }
         if recovery.holes == 0 || recovery.ack_packets == 0 {
             return fail("holes and ack_packets must be at least 1".into());
+        }
+        if !(1..=1 << 20).contains(&recovery.streams) {
+            return fail(format!("streams is {}: must be from 1 to 2^20", recovery.streams));
         }
         Ok(())
     }

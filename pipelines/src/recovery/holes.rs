@@ -138,6 +138,13 @@ impl Holes {
         self.tolerance
     }
 
+    /// Whether this number is missing.
+    #[must_use]
+    pub fn lacks(&self, seq: Seq) -> bool {
+        let index = self.holes.partition_point(|hole| hole.end.ahead_of(seq) <= 0);
+        self.holes.get(index).is_some_and(|hole| hole.start.ahead_of(seq) <= 0)
+    }
+
     /// Takes note of a packet.
     #[inline]
     pub fn arrive(&mut self, seq: Seq, now: Time, rtt: &Rtt) -> Arrival {

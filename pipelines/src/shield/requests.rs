@@ -186,10 +186,11 @@ impl Requests {
         true
     }
 
-    /// The receiver asks for everything from `psn` on; `false` if that is not of this stream.
+    /// The receiver asks for everything from `psn` on; `false` if that is not of this stream. Who
+    /// acknowledged more since asks for nothing: it comes late.
     pub(super) fn ask_again(&mut self, psn: Psn, now: Time) -> bool {
         let known = self.acknowledge(psn, now) && self.covers(psn);
-        if known {
+        if known && self.acked == Some(psn) {
             self.again = Some(psn);
         }
         known

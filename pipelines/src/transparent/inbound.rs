@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use dataplane::memory::Packet;
 use dataplane::time::Time;
 
-use super::STREAMS;
 use super::number::Number;
 use super::owed::Owed;
 use super::stream::{Place, Stream};
@@ -53,11 +52,13 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Remembers `streams` streams.
+    pub(crate) fn new(streams: u32, limits: Limits) -> Self {
+        let table = Table::new(streams);
         Self {
-            table: Table::new(STREAMS),
-            active: Vec::with_capacity(STREAMS as usize),
-            ready: VecDeque::with_capacity(STREAMS as usize),
+            active: Vec::with_capacity(table.len()),
+            ready: VecDeque::with_capacity(table.len()),
+            table,
             limits,
             held: 0,
             held_bytes: 0,

@@ -12,12 +12,23 @@ use crate::recovery::{LINE, Range, ReplayMemory, Seq};
 use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
 
+/// Numbers of a stream that is not all confirmed are less than this apart, so that it is clear
+/// which is before which.
+const FARTHEST: i32 = 1 << 30;
+
+/// Before so many packets the far side is told where the RNIC went back: who does not know it takes
+/// them for needless copies, and asks for all of them once it does.
+const TELL: u8 = 2;
+
+/// Probes in vain after which the way of a stream is taken to be in trouble.
+const TROUBLE: u32 = 2;
+
 /// A packet that was sent.
 struct Sent {
     frame: Frame,
-    psn: Psn,
-    /// The PSN behind it.
-    end: Psn,
+    at: Seq,
+    /// The number behind it.
+    end: Seq,
     sent: Time,
     resent: Time,
     /// An acknowledgement without data: only the newest packet may be one.
@@ -35,9 +46,9 @@ impl Sent {
 /// What a packet from the LAN is to its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// New: it is remembered, and repaired if it is lost.
-    New,
-    /// A repeat: whoever needs it asks again.
+    /// It has a number of its own: it is remembered, and repaired if it is lost.
+    Numbered,
+    /// A repeat without one: whoever needs it asks again.
     Repeat,
 }
 
@@ -52,7 +63,8 @@ pub(crate) enum Answer {
     Limit,
 }
 
-/// A stream as it is sent.
+/// A stream as it is sent. Numbers are PSNs, extended to 32 bits: an RNIC that goes back to a PSN
+/// begins another lap, whose numbers are ahead of all before.
 #[derive(Default)]
 pub(crate) struct Log {
     begun: bool,
@@ -60,16 +72,20 @@ pub(crate) struct Log {
     epoch: u8,
     packets: VecDeque<Sent>,
     first: Psn,
-    next: Psn,
+    next: Seq,
+    /// Where the RNIC last went back: no number from the first to the second was used.
+    turn: (Seq, Seq),
+    /// How often the far side is yet to be told of that before a packet.
+    tell: u8,
     /// Everything before this is held no more, and part of it was never confirmed.
-    evicted: Option<Psn>,
+    evicted: Option<Seq>,
     pmtu: u16,
     /// What the far side was told of the path MTU.
     told_pmtu: u16,
     /// When the newest packet was sent.
     pub(crate) last: Time,
     pub(crate) last_probe: Time,
-    /// Probes since anything was confirmed.
+    /// Probes since anything was confirmed by the way that the stream takes.
     pub(crate) unanswered: u32,
     /// Whether it is in the list of streams that are not all confirmed.
     pub(crate) listed: bool,
@@ -84,29 +100,45 @@ impl Log {
     #[inline]
     pub(crate) fn note(&mut self, number: &Number, pmtu: u16, lives: &mut u8) -> (Kept, bool) {
         let mut announce = false;
-        let ahead = number.psn.ahead_of(self.next);
-        let known = ahead < WINDOW && number.psn.ahead_of(self.first) >= -1;
-        if !self.begun || !known {
-            *lives = lives.wrapping_add(1);
+        if !self.begun || self.is_other_life(number.psn) {
+            *lives = lives.wrapping_add(1).max(1);
             self.begin(number, *lives);
             announce = true;
         }
         if self.pmtu == 0 {
             self.pmtu = number.pmtu.unwrap_or(pmtu);
         }
-        let ahead = number.psn.ahead_of(self.next);
-        if ahead < 0 {
+        let ahead = number.psn.ahead_of(Psn::new(self.next.0));
+        if ahead < 0 && !self.turn_back(number) {
             return (Kept::Repeat, announce);
+        }
+        if self.tell > 0 {
+            self.tell -= 1;
+            announce = true;
         }
         if ahead > 0
             && let Some(read) = self.packets.back_mut().filter(|sent| sent.open)
         {
             // The request behind a READ shows how many PSNs that took.
-            (read.end, read.open) = (number.psn, false);
+            (read.end, read.open) = (self.next.near(number.psn), false);
         }
         announce |= self.pmtu != self.told_pmtu;
         self.told_pmtu = self.pmtu;
-        (Kept::New, announce)
+        (Kept::Numbered, announce)
+    }
+
+    /// The RNIC goes back: what it repeats gets numbers of its own, if it can have any.
+    #[cold]
+    fn turn_back(&mut self, number: &Number) -> bool {
+        let to = self.next.next_lap(number.psn);
+        let front = self.packets.front().map_or(self.next, |sent| sent.at);
+        if number.response || to.ahead_of(front) >= FARTHEST {
+            return false;
+        }
+        self.turn = (self.next, to);
+        self.tell = TELL;
+        self.next = to;
+        true
     }
 
     /// A life of the queue pair begins. What was remembered of the one before must have been let
@@ -120,7 +152,8 @@ impl Log {
             epoch,
             packets: std::mem::take(&mut self.packets),
             first: at,
-            next: at,
+            next: Seq(at.get()),
+            turn: (Seq(at.get()), Seq(at.get())),
             last: self.last,
             last_probe: self.last_probe,
             listed: self.listed,
@@ -132,11 +165,11 @@ impl Log {
     /// Whether a packet begins another life of the queue pair.
     #[inline]
     pub(crate) fn is_other_life(&self, psn: Psn) -> bool {
-        let known = psn.ahead_of(self.next) < WINDOW && psn.ahead_of(self.first) >= -1;
+        let known = psn.ahead_of(Psn::new(self.next.0)) < WINDOW && psn.ahead_of(self.first) >= -1;
         self.begun && !known
     }
 
-    /// Remembers a new packet.
+    /// Remembers a packet that [`Log::note`] gave a number, which is returned.
     #[inline]
     pub(crate) fn keep(
         &mut self,
@@ -144,7 +177,7 @@ impl Log {
         frame: Frame,
         now: Time,
         memory: &mut ReplayMemory,
-    ) {
+    ) -> Seq {
         // What acknowledges more makes an acknowledgement needless.
         if self.packets.back().is_some_and(|sent| sent.bare)
             && let Some(sent) = self.packets.pop_back()
@@ -153,22 +186,18 @@ impl Log {
         }
         let span = number.span(self.pmtu);
         let bare = number.takes == Takes::Nothing;
-        let end = number.psn.plus(span.unwrap_or(1).max(1));
-        let sent = Sent {
-            frame,
-            psn: number.psn,
-            end,
-            sent: now,
-            resent: Time::ZERO,
-            bare,
-            open: span.is_none(),
-        };
+        let at = self.next.near(number.psn);
+        let end = at.plus(span.unwrap_or(1).max(1));
+        let sent =
+            Sent { frame, at, end, sent: now, resent: Time::ZERO, bare, open: span.is_none() };
         memory.add(sent.lines());
         self.packets.push_back(sent);
         (self.next, self.last) = (end, now);
-        if self.next.ahead_of(self.first) > WINDOW {
-            self.first = self.next.plus(WINDOW.cast_unsigned().wrapping_neg());
+        let newest = Psn::new(end.0);
+        if newest.ahead_of(self.first) > WINDOW {
+            self.first = newest.plus(WINDOW.cast_unsigned().wrapping_neg());
         }
+        at
     }
 
     /// The RNIC sends a packet again that is held: the newest copy is the one to repair with
@@ -182,10 +211,11 @@ impl Log {
         crossing: Time,
         memory: &mut ReplayMemory,
     ) {
-        let at = self.packets.partition_point(|sent| sent.psn.ahead_of(number.psn) < 0);
-        let end = number.span(self.pmtu).map(|span| number.psn.plus(span));
-        let held = self.packets.get_mut(at);
-        if let Some(sent) = held.filter(|sent| sent.psn == number.psn && Some(sent.end) == end) {
+        let at = self.next.near(number.psn);
+        let index = self.packets.partition_point(|sent| sent.at.ahead_of(at) < 0);
+        let end = number.span(self.pmtu).map(|span| at.plus(span));
+        let held = self.packets.get_mut(index);
+        if let Some(sent) = held.filter(|sent| sent.at == at && Some(sent.end) == end) {
             memory.remove(sent.lines());
             sent.frame = frame.clone();
             sent.resent = crossing;
@@ -194,7 +224,7 @@ impl Log {
     }
 
     /// Everything before `cumulative` arrived. Returns how many packets that frees.
-    pub(crate) fn confirm(&mut self, cumulative: Psn, memory: &mut ReplayMemory) -> u32 {
+    pub(crate) fn confirm(&mut self, cumulative: Seq, memory: &mut ReplayMemory) -> u32 {
         let mut count = 0;
         if cumulative.ahead_of(self.next) > 0 {
             return 0;
@@ -210,9 +240,9 @@ impl Log {
         count
     }
 
-    /// Lets the oldest packet go, if it is the one with this PSN that was sent then.
-    pub(crate) fn evict(&mut self, psn: Psn, sent: Time, memory: &mut ReplayMemory) -> bool {
-        if !self.is_oldest(psn, sent) {
+    /// Lets the oldest packet go, if it is the one with this number that was sent then.
+    pub(crate) fn evict(&mut self, at: Seq, sent: Time, memory: &mut ReplayMemory) -> bool {
+        if !self.is_oldest(at, sent) {
             return false;
         }
         if let Some(sent) = self.packets.pop_front() {
@@ -222,10 +252,10 @@ impl Log {
         true
     }
 
-    /// Whether the oldest packet has this PSN and was sent then.
+    /// Whether the oldest packet has this number and was sent then.
     #[inline]
-    pub(crate) fn is_oldest(&self, psn: Psn, sent: Time) -> bool {
-        self.packets.front().is_some_and(|first| first.psn == psn && first.sent == sent)
+    pub(crate) fn is_oldest(&self, at: Seq, sent: Time) -> bool {
+        self.packets.front().is_some_and(|first| first.at == at && first.sent == sent)
     }
 
     /// Lets everything go.
@@ -246,6 +276,11 @@ impl Log {
         self.packets.len()
     }
 
+    /// Whether the way it leaves by does not answer.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.unanswered >= TROUBLE
+    }
+
     /// Whether something that says so is about this life of the stream.
     pub(crate) fn is_life(&self, epoch: u8) -> bool {
         self.begun && self.epoch == epoch
@@ -253,11 +288,12 @@ impl Log {
 
     /// What the far side is told.
     pub(crate) fn announced(&self, name: u64, probe: bool, limit: bool) -> Announced {
-        let front = self.packets.front().map_or(self.next, |sent| sent.psn);
+        let front = self.packets.front().map_or(self.next, |sent| sent.at);
         Announced {
             name,
-            front: Seq(front.get()),
-            next: Seq(self.next.get()),
+            front,
+            next: self.next,
+            turn: self.turn,
             pmtu: self.pmtu,
             epoch: self.epoch,
             response: self.response,
@@ -277,7 +313,7 @@ impl Log {
         guard: Nanos,
         mut answer: impl FnMut(Answer) -> bool,
     ) -> bool {
-        let mut at = Psn::new(range.start.0);
+        let mut at = range.start;
         let count = range.count.min(WINDOW.cast_unsigned());
         let mut end = at.plus(count);
         if end.ahead_of(self.next) > 0 {
@@ -286,9 +322,8 @@ impl Log {
                 return false;
             }
         }
-        let gone = |from: Psn, to: Psn, lost| {
-            let count = to.ahead_of(from).cast_unsigned();
-            Answer::Gone(Range { start: Seq(from.get()), count }, lost)
+        let gone = |start: Seq, to: Seq, lost| {
+            Answer::Gone(Range { start, count: to.offset_from(start) }, lost)
         };
         if let Some(evicted) = self.evicted.filter(|evicted| evicted.ahead_of(at) > 0) {
             let to = if end.ahead_of(evicted) < 0 { end } else { evicted };
@@ -299,11 +334,11 @@ impl Log {
         }
         let first = self.packets.partition_point(|sent| sent.end.ahead_of(at) <= 0);
         for sent in self.packets.range_mut(first..) {
-            if sent.psn.ahead_of(end) >= 0 {
+            if sent.at.ahead_of(end) >= 0 {
                 break;
             }
             let (from, behind) = (at, if end.ahead_of(sent.end) < 0 { end } else { sent.end });
-            if at.ahead_of(sent.psn) > 0 {
+            if at.ahead_of(sent.at) > 0 {
                 // Who has the packet asks for PSNs in its span: there is nothing more in it.
                 at = behind;
                 if !answer(gone(from, behind, false)) {
@@ -311,7 +346,7 @@ impl Log {
                 }
                 continue;
             }
-            if sent.psn.ahead_of(at) > 0 && !answer(gone(at, sent.psn, false)) {
+            if sent.at.ahead_of(at) > 0 && !answer(gone(at, sent.at, false)) {
                 return false;
             }
             if sent.resent == Time::ZERO || now.since(sent.resent) >= guard {

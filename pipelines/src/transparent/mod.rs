@@ -12,6 +12,7 @@
 //! those are not known nothing is held and nothing guessed. What is not of a reliable connection
 //! has no number that would show its loss.
 
+mod extend;
 pub(crate) mod inbound;
 pub(crate) mod log;
 pub(crate) mod number;
@@ -19,9 +20,6 @@ pub(crate) mod outbound;
 pub(crate) mod owed;
 pub(crate) mod stream;
 pub(crate) mod table;
-
-/// Streams that a gateway remembers each way, a peer.
-pub(crate) const STREAMS: u32 = 1 << 14;
 
 /// A PSN further from the expected one than this is of another life of its queue pair, or nobody's.
 pub(crate) const WINDOW: i32 = 1 << 20;

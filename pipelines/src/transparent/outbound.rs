@@ -5,18 +5,16 @@ use std::collections::VecDeque;
 use dataplane::memory::Frame;
 use dataplane::time::Time;
 
-use super::STREAMS;
 use super::log::{Kept, Log};
 use super::number::Number;
 use super::table::{Name, Slot, Table};
-use crate::recovery::ReplayMemory;
-use crate::wire::psn::Psn;
+use crate::recovery::{ReplayMemory, Seq};
 
 /// A packet in the order in which all were sent.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     slot: Slot,
-    psn: Psn,
+    at: Seq,
     sent: Time,
 }
 
@@ -31,11 +29,12 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Remembers `packets` packets.
-    pub(crate) fn new(packets: u32) -> Self {
+    /// Remembers `packets` packets of `streams` streams.
+    pub(crate) fn new(streams: u32, packets: u32) -> Self {
+        let table = Table::new(streams);
         Self {
-            table: Table::new(STREAMS),
-            active: Vec::with_capacity(STREAMS as usize),
+            active: Vec::with_capacity(table.len()),
+            table,
             order: VecDeque::with_capacity(packets as usize),
             lives: 0,
         }
@@ -76,7 +75,7 @@ impl Outbound {
         log.note(number, pmtu, &mut self.lives)
     }
 
-    /// Remembers a new packet.
+    /// Remembers a packet that has a number.
     #[inline]
     pub(crate) fn keep(
         &mut self,
@@ -93,19 +92,19 @@ impl Outbound {
             }
         }
         let Some((_, log)) = self.table.at(slot) else { return };
-        log.keep(number, frame, now, memory);
+        let at = log.keep(number, frame, now, memory);
         if !log.listed {
             log.listed = true;
             self.active.push(slot);
         }
-        self.order.push_back(Mark { slot, psn: number.psn, sent: now });
+        self.order.push_back(Mark { slot, at, sent: now });
     }
 
     /// Forgets the age of what was confirmed since.
     fn trim(&mut self) {
         while let Some(mark) = self.order.front() {
             let log = self.table.at(mark.slot);
-            if log.is_some_and(|(_, log)| log.is_oldest(mark.psn, mark.sent)) {
+            if log.is_some_and(|(_, log)| log.is_oldest(mark.at, mark.sent)) {
                 return;
             }
             self.order.pop_front();
@@ -124,7 +123,7 @@ impl Outbound {
         let Some(mark) = self.order.pop_front() else { return false };
         let Some((_, log)) = self.table.at(mark.slot) else { return false };
         memory.evicted += 1;
-        log.evict(mark.psn, mark.sent, memory)
+        log.evict(mark.at, mark.sent, memory)
     }
 
     /// Whether a packet of the stream is unconfirmed.

@@ -6,6 +6,7 @@ use dataplane::memory::Packet;
 use dataplane::time::Time;
 
 use super::WINDOW;
+use super::extend::LAP;
 use super::number::{Number, Takes};
 use super::owed::Owed;
 use crate::recovery::{Arrival, Holes, Range, Rtt, Seq};
@@ -45,7 +46,7 @@ pub(crate) enum Place {
     Refused,
 }
 
-/// A stream as it arrives. PSNs are extended to 32 bits; the lower 24 stay what they are.
+/// A stream as it arrives. Numbers are PSNs, extended to 32 bits as the far side says.
 pub(crate) struct Stream {
     /// Whether it is known where it begins.
     pub(crate) begun: bool,
@@ -101,8 +102,7 @@ impl Stream {
     /// The number that a PSN stands for.
     #[inline]
     fn seq(&self, psn: Psn) -> Seq {
-        let next = self.holes.next();
-        next.plus(psn.ahead_of(Psn::new(next.0)).cast_unsigned())
+        self.holes.next().near(psn)
     }
 
     /// It begins here: what waited has its place behind.
@@ -110,8 +110,11 @@ impl Stream {
         self.begun = true;
         self.bare = None;
         self.holes = Holes::growing(HOLES, at);
-        for held in self.held.iter().filter(|held| held.span > 0) {
-            self.holes.arrive_span(held.key, held.span, now, rtt);
+        for held in &mut self.held {
+            held.key = at.near(Psn::new(held.key.0));
+            if held.span > 0 {
+                self.holes.arrive_span(held.key, held.span, now, rtt);
+            }
         }
     }
 
@@ -141,7 +144,7 @@ impl Stream {
             });
             self.begin(Seq(first.unwrap_or(number.psn).get()), now, rtt);
         }
-        let seq = self.seq(number.psn);
+        let mut seq = self.seq(number.psn);
         if !(-WINDOW..WINDOW).contains(&seq.ahead_of(self.holes.next())) {
             return Place::Pass;
         }
@@ -150,6 +153,7 @@ impl Stream {
             _ if number.response => self.data(seq, owed, now, rtt),
             _ => {
                 let span = number.span(self.pmtu);
+                seq = self.oldest_missing(seq);
                 if seq.ahead_of(self.holes.next()) >= 0 {
                     self.open = span.is_none().then_some((seq, *number));
                 }
@@ -172,6 +176,17 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// The RNIC went back past a loss: what comes stands for the copy that has been missed longest.
+    /// `seq` is its number in the present lap.
+    #[inline]
+    fn oldest_missing(&self, seq: Seq) -> Seq {
+        let cumulative = self.holes.cumulative();
+        let laps = seq.ahead_of(cumulative) / LAP.cast_signed();
+        let mut older =
+            (1..=laps).rev().map(|lap| seq.plus((lap.cast_unsigned() * LAP).wrapping_neg()));
+        older.find(|seq| self.holes.lacks(*seq)).unwrap_or(seq)
     }
 
     /// The path MTU is known: a READ that came before takes what it takes.
@@ -269,16 +284,14 @@ impl Stream {
         }
         self.response = announced.response;
         self.dirty = true;
-        let (front, next) = (Psn::new(announced.front.0), Psn::new(announced.next.0));
+        let Announced { front, next, turn, .. } = *announced;
         if !self.begun {
             self.epoch = announced.epoch;
-            let at = if self.held.is_empty() { Seq(front.get()) } else { self.seq(front) };
-            self.begin(at, now, rtt);
+            self.begin(front, now, rtt);
         }
-        let (front, next) = (self.seq(front), self.seq(next));
-        let plausible =
-            |seq: Seq, holes: &Holes| (-WINDOW..WINDOW).contains(&seq.ahead_of(holes.next()));
-        if !plausible(front, &self.holes) || !plausible(next, &self.holes) {
+        self.turn(turn, owed, now);
+        let near = |seq: Seq, holes: &Holes| seq.ahead_of(holes.next()) < WINDOW;
+        if !near(front, &self.holes) || !near(next, &self.holes) {
             return 0;
         }
         let mut skipped = self.skip(front);
@@ -286,13 +299,25 @@ impl Stream {
             skipped += 1;
             self.holes.pass(front);
         }
-        if announced.limit {
+        if announced.limit && self.holes.next().ahead_of(next) < WINDOW {
             self.retract(next);
         }
         if announced.probe && next.ahead_of(self.holes.next()) > 0 {
             self.expect(next, owed.is_none() && !self.heard, owed, now);
         }
         if announced.lost { skipped } else { 0 }
+    }
+
+    /// The RNIC went back: all before `from` was sent, and no number from there up to `to`.
+    fn turn(&mut self, (from, to): (Seq, Seq), owed: Option<&Owed>, now: Time) {
+        if to.ahead_of(self.holes.next()) <= 0 {
+            return;
+        }
+        if (1..WINDOW).contains(&from.ahead_of(self.holes.next())) {
+            self.expect(from, false, owed, now);
+        }
+        self.open = None;
+        self.holes.pass(to);
     }
 
     /// Nothing was sent from `next` on. Whoever sent what came from there, the RNIC may judge it.
@@ -316,12 +341,6 @@ impl Stream {
             self.holes.announce(next, now);
             self.bare = Some(newest);
         }
-    }
-
-    /// These numbers will not come. Returns how many of them were missing.
-    pub(crate) fn gone(&mut self, start: Psn, count: u32) -> u32 {
-        let start = self.seq(start);
-        self.holes.give_up(Range { start, count })
     }
 
     /// Nothing before `to` is waited for any more. Returns how many numbers were missing.

@@ -35,6 +35,11 @@ impl<V: Default> Table<V> {
         Self { entries: (0..count).map(entry).collect() }
     }
 
+    /// Streams that there is room for.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Where the set of a name begins.
     #[inline]
     fn set(&self, name: Name) -> usize {

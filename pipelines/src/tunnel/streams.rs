@@ -1,11 +1,12 @@
 //! Control messages about streams, where PSNs are the numbers.
 //!
 //! Bodies, in network byte order; the envelope is that of [`super::control`]. Numbers are PSNs in
-//! the lower 24 bits. A stream goes by a name that both gateways find for themselves.
+//! the lower 24 bits, extended by the sender: each time an RNIC goes back to a PSN, that one's next
+//! number ahead is used. A stream goes by a name that both gateways find for themselves.
 //!
 //! | type | body |
 //! | --- | --- |
-//! | 5 streams | time 8, items: name 8, front 4, next 4, path MTU 2, flags 1, epoch 1 |
+//! | 5 streams | time 8, items: name 8, front 4, next 4, turn 4 + 4, path MTU 2, flags 1, epoch 1 |
 //! | 6 stream feedback | echoed time 8 (0: none), blocks: name 8, cumulative 4, flags 1, epoch 1, ranges 1, zero 1, ranges x (start 4, count 4) |
 //! | 7 stream gone | items: name 8, start 4, count 4, lost 1, zero 3 |
 
@@ -17,7 +18,7 @@ pub(super) const STREAMS: u8 = 5;
 pub(super) const STREAM_FEEDBACK: u8 = 6;
 pub(super) const STREAM_GONE: u8 = 7;
 
-const ANNOUNCED_LEN: usize = 20;
+const ANNOUNCED_LEN: usize = 28;
 const CONFIRMED_LEN: usize = 16;
 const GONE_LEN: usize = 20;
 
@@ -36,6 +37,8 @@ pub struct Announced {
     pub front: Seq,
     /// The number behind the newest packet.
     pub next: Seq,
+    /// Where an RNIC last went back: no number from the first up to the second was ever sent.
+    pub turn: (Seq, Seq),
     /// Path MTU; 0: not known.
     pub pmtu: u16,
     /// Counts the lives of a queue pair.
@@ -88,11 +91,13 @@ impl Iterator for Announcements<'_> {
     fn next(&mut self) -> Option<Announced> {
         let name = self.0.u64().ok()?;
         let (front, next) = (Seq(self.0.u32().ok()?), Seq(self.0.u32().ok()?));
+        let turn = (Seq(self.0.u32().ok()?), Seq(self.0.u32().ok()?));
         let [p0, p1, flags, epoch] = self.0.take().ok()?;
         Some(Announced {
             name,
             front,
             next,
+            turn,
             pmtu: u16::from_be_bytes([p0, p1]),
             epoch,
             response: flags & RESPONSE != 0,
@@ -176,6 +181,8 @@ impl Draft {
         self.put(&announced.name.to_be_bytes());
         self.put(&announced.front.0.to_be_bytes());
         self.put(&announced.next.0.to_be_bytes());
+        self.put(&announced.turn.0.0.to_be_bytes());
+        self.put(&announced.turn.1.0.to_be_bytes());
         self.put(&[p0, p1, flags, announced.epoch]);
         true
     }
@@ -240,6 +247,7 @@ mod tests {
             name: 7,
             front: Seq(8),
             next: Seq(9),
+            turn: (Seq(3), Seq(0x0100_0001)),
             pmtu: 1_024,
             epoch: 3,
             response: true,

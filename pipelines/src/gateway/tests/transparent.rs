@@ -157,6 +157,27 @@ fn trap_3_a_path_mtu_that_nobody_knows_shows_by_the_jump() {
 }
 
 #[test]
+fn trap_4_a_read_that_begins_again_inside_its_span_takes_what_is_left() {
+    for lost in [vec![], vec![(READ, 105)], vec![(WRITE_ONLY, 111)]] {
+        let mut bed = up(|_| {});
+        bed.host(0, &roce(0, SEND_FIRST, 100, &[0; 1_024]));
+        bed.host(0, &read(101, 10 * 1_024));
+        bed.host(0, &write(111));
+        // Long enough that a repeat is no needless one.
+        bed.run(200 * MILLISECOND, &mut perfect);
+        bed.host(0, &read(105, 6 * 1_024));
+        bed.host(0, &write(111));
+        bed.host(0, &write(112));
+        bed.run(60 * MILLISECOND, &mut losing(lost.clone()));
+        let first = [(SEND_FIRST, 100), (READ, 101), (WRITE_ONLY, 111)];
+        let again = [(READ, 105), (WRITE_ONLY, 111), (WRITE_ONLY, 112)];
+        assert_eq!(bed.given(1), [first, again].concat(), "{lost:?}");
+        assert_eq!(bed.counters(0).resent.packets, lost.len() as u64, "{lost:?}");
+        bed.assert_settled();
+    }
+}
+
+#[test]
 fn traps_5_and_6_what_has_no_number_is_never_asked_for() {
     let mut bed = up(|_| {});
     for opcode in [UD_SEND, UC_WRITE, CNP] {
@@ -263,28 +284,67 @@ fn trap_13_giving_up_releases_the_stream_in_order_and_is_counted() {
 }
 
 #[test]
-fn trap_14_an_rnic_that_goes_back_is_followed_and_remembered_once() {
+fn trap_14_an_rnic_that_goes_back_is_followed_and_each_copy_has_a_number() {
     let mut bed = up(|settings| settings.recovery.shield = false);
     (100..110).for_each(|psn| bed.host(0, &write(psn)));
     (104..112).for_each(|psn| bed.host(0, &write(psn)));
-    assert_eq!(bed.sides[0].gateway.outstanding().0, 12);
-    bed.run(60 * MILLISECOND, &mut losing(writes([102])));
-    assert_eq!(bed.given(1).len(), 12, "a copy of what waits is needless");
+    assert_eq!(bed.sides[0].gateway.outstanding().0, 18);
+    bed.run(60 * MILLISECOND, &mut losing(writes([102, 106, 106, 109, 111])));
+    let given = bed.given(1);
+    assert_eq!(given[..18], writes((100..110).chain(104..112)), "as they were sent");
+    // The repeat of 109 was there before the repair, and stood for it.
+    assert_eq!(given[18..], writes([109]));
     bed.host(0, &write(111));
-    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.run(60 * MILLISECOND, &mut losing(writes([111])));
     assert_eq!(bed.given(1), writes([111]), "what was delivered passes again");
     bed.assert_settled();
 }
 
 #[test]
-fn trap_15_a_repair_is_the_newest_copy() {
+fn traps_14_and_16_what_an_rnic_asks_for_is_repaired_as_it_was_at_first() {
+    for lost in [vec![103], vec![105, 106], vec![109], (103..110).collect()] {
+        let mut bed = up(|_| {});
+        (100..110).for_each(|psn| bed.host(0, &write(psn)));
+        bed.run(60 * MILLISECOND, &mut perfect);
+        bed.host(1, &roce(1, ACK, 103, &[0x2c, 0, 0, 0]));
+        bed.run(20 * MILLISECOND, &mut perfect);
+        (103..110).for_each(|psn| bed.host(0, &write(psn)));
+        bed.run(60 * MILLISECOND, &mut losing(writes(lost.clone())));
+        assert_eq!(bed.given(1), writes((100..110).chain(103..110)), "{lost:?}");
+        assert_eq!(bed.counters(0).resent.packets, lost.len() as u64, "{lost:?}");
+        bed.assert_settled();
+    }
+}
+
+#[test]
+fn trap_14_who_did_not_hear_that_an_rnic_went_back_misses_nothing() {
+    let mut bed = up(|settings| settings.recovery.shield = false);
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(60 * MILLISECOND, &mut perfect);
+    (104..112).for_each(|psn| bed.host(0, &write(psn)));
+    let mut control = 2;
+    let mut loses = losing(writes([107, 111]));
+    bed.run(80 * MILLISECOND, &mut |number, frame| {
+        let lose = is_ours(frame) && frame[11] == 1 && control > 0;
+        control -= u32::from(lose);
+        if lose { vec![] } else { loses(number, frame) }
+    });
+    let given = bed.given(1);
+    assert_eq!(given[..10], writes(100..110));
+    // Those that came before it was heard come once more.
+    assert_eq!(given[given.len() - 8..], writes(104..112));
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_15_a_repair_is_the_copy_that_was_lost() {
     let mut bed = up(|settings| settings.recovery.shield = false);
     (100..104).for_each(|psn| bed.host(0, &write(psn)));
     let newest = roce(0, WRITE_ONLY, 101, &[9; 32]);
     bed.host(0, &newest);
     bed.run(60 * MILLISECOND, &mut losing(writes([101, 101])));
-    assert_eq!(bed.sides[1].delivered[1], newest);
-    assert_eq!(bed.given(1), writes(100..104));
+    assert_eq!((&bed.sides[1].delivered[1], &bed.sides[1].delivered[4]), (&write(101), &newest));
+    assert_eq!(bed.given(1), writes([100, 101, 102, 103, 101]));
     bed.assert_settled();
 }
 
@@ -338,6 +398,47 @@ fn trap_18_no_answer_overtakes_the_data_of_a_read_or_an_atomic() {
         assert_eq!(bed.given(0), all, "{set:#b}");
         bed.assert_settled();
     }
+}
+
+/// The host at site 1 did not get what has this PSN.
+fn nak(psn: u32) -> Vec<u8> {
+    roce(1, ACK, psn, &[0x60, 0, 0, 0])
+}
+
+#[test]
+fn trap_19_a_late_nak_lets_no_needless_repeat_pass() {
+    let mut bed = up(|_| {});
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.host(1, &nak(103));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    (103..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.host(1, &ack(109));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.given(1);
+    (110..120).for_each(|psn| bed.host(0, &write(psn)));
+    let now = bed.now;
+    bed.sides[0].receive(WAN, &nak(103), now);
+    (110..120).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(60 * MILLISECOND, &mut perfect);
+    assert_eq!(bed.given(1), writes(110..120));
+    assert_eq!(bed.counters(0).drops.packets(DropReason::RnicRepeat), 10);
+    bed.assert_settled();
+}
+
+#[test]
+fn trap_20_the_only_nak_of_a_gap_is_repaired_and_comes_once() {
+    let mut bed = up(|_| {});
+    (100..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(20 * MILLISECOND, &mut perfect);
+    bed.host(1, &nak(103));
+    bed.run(60 * MILLISECOND, &mut losing(vec![(ACK, 103)]));
+    assert_eq!(bed.given(0), [(ACK, 103)]);
+    (103..110).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(60 * MILLISECOND, &mut perfect);
+    assert_eq!(bed.given(1), writes((100..110).chain(103..110)));
+    bed.assert_settled();
 }
 
 #[test]

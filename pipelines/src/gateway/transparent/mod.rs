@@ -32,8 +32,8 @@ impl Streams {
     pub(super) fn new(recovery: &RecoverySettings, check_icrc: bool) -> Self {
         let limits = Limits { packets: recovery.hold_packets as usize, bytes: recovery.hold_bytes };
         Self {
-            outbound: Outbound::new(recovery.replay_packets),
-            inbound: Inbound::new(limits),
+            outbound: Outbound::new(recovery.streams, recovery.replay_packets),
+            inbound: Inbound::new(recovery.streams, limits),
             secrets: (0, 0),
             check_icrc,
             touched: false,

@@ -1,11 +1,13 @@
 //! What a gateway says of streams of its own accord: probes, confirmations, requests.
 
+use std::iter;
+
 use dataplane::port::TxQueue;
 use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::super::Common;
 use super::super::control::{Place, send, tail_delay};
-use super::super::peer::{Peer, Timer};
+use super::super::peer::{Peer, Sender, Timer};
 use crate::recovery::Rtt;
 use crate::transparent::table::Slot;
 use crate::tunnel::control::Draft;
@@ -52,6 +54,14 @@ impl Letters {
     }
 }
 
+/// A channel that leaves by another port than `via`: another one each `turn`.
+fn detour(senders: &[Sender], via: usize, turn: u32) -> Option<usize> {
+    let own = senders.get(via)?.port;
+    let others = || senders.iter().enumerate().filter(|(_, sender)| sender.port != own);
+    let turn = turn as usize % others().count().max(1);
+    others().nth(turn).map(|(channel, _)| channel)
+}
+
 /// Does what is due for the streams that leave: lets go of what is too old, probes those that are
 /// quiet and not all confirmed.
 pub(in super::super) fn tend_outbound(
@@ -93,10 +103,13 @@ pub(in super::super) fn tend_outbound(
         log.unanswered = log.unanswered.saturating_add(1);
         next = next.min(now.after(rtt.wait(log.unanswered)));
         let announced = log.announced(name.0, true, false);
+        let around = log.is_in_trouble().then(|| detour(&peer.senders, via, log.unanswered));
         let mut post = |by, draft| send(common, peer, by, draft, Place::Last, queues);
-        if !letters.to(via, || Draft::streams(now.0), &mut post).announce(&announced) {
-            letters.end(&mut post);
-            letters.to(via, || Draft::streams(now.0), &mut post).announce(&announced);
+        for by in iter::once(via).chain(around.flatten()) {
+            if !letters.to(by, || Draft::streams(now.0), &mut post).announce(&announced) {
+                letters.end(&mut post);
+                letters.to(by, || Draft::streams(now.0), &mut post).announce(&announced);
+            }
         }
     }
     letters.end(|by, draft| send(common, peer, by, draft, Place::Last, queues));

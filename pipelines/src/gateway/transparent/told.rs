@@ -16,19 +16,19 @@ use crate::tunnel::streams::{
 };
 use crate::wire::psn::Psn;
 
-/// The far side says what it sends.
+/// The far side says, by channel `by`, what it sends, and the time that it is there.
 pub(in super::super) fn announced(
     common: &mut Common,
     peer: &mut Peer,
-    time: u64,
-    items: Announcements<'_>,
+    by: usize,
+    (time, items): (u64, Announcements<'_>),
     now: Time,
     queues: &mut [TxQueue],
 ) {
     let mut probed = false;
     for item in items {
         probed |= item.probe || item.limit;
-        announced_one(common, peer, &item, now, queues);
+        announced_one(common, peer, by, &item, now, queues);
     }
     let Some(streams) = &mut peer.streams else {
         common.counters.drops.count(DropReason::ControlMalformed, 0);
@@ -43,6 +43,7 @@ pub(in super::super) fn announced(
 fn announced_one(
     common: &mut Common,
     peer: &mut Peer,
+    by: usize,
     item: &Announced,
     now: Time,
     queues: &mut [TxQueue],
@@ -66,6 +67,8 @@ fn announced_one(
     if other_life {
         stream.restart();
     }
+    // What came by this way can be answered by it.
+    stream.via = by as u8;
     let Some(rtt) = peer.senders.get(usize::from(stream.via)).map(|sender| sender.rtt) else {
         return;
     };
@@ -93,19 +96,19 @@ fn abandon(common: &mut Common, peer: &mut Peer, slot: Slot, now: Time, queues: 
     arrive::flush(common, peer, slot, now, queues);
 }
 
-/// Acknowledgements and requests of the far side.
+/// Acknowledgements and requests of the far side, by channel `by`, and the time that they echo.
 pub(in super::super) fn confirmed(
     common: &mut Common,
     peer: &mut Peer,
-    echoed_time: u64,
-    blocks: StreamBlocks<'_>,
+    by: usize,
+    (echoed_time, blocks): (u64, StreamBlocks<'_>),
     now: Time,
     queues: &mut [TxQueue],
 ) {
     let mut answers =
         Answers { again: Draft::streams(0), gone: Draft::stream_gone(), count: (0, 0) };
     for (index, block) in blocks.flatten().enumerate() {
-        let via = confirmed_one(common, peer, &block, &mut answers, now, queues);
+        let via = confirmed_one(common, peer, by, &block, &mut answers, now, queues);
         let sample = now.0.wrapping_sub(echoed_time);
         if index == 0
             && echoed_time != 0
@@ -116,10 +119,10 @@ pub(in super::super) fn confirmed(
         }
     }
     if answers.count.0 > 0 {
-        send(common, peer, 0, answers.again, Place::Last, queues);
+        send(common, peer, by, answers.again, Place::Last, queues);
     }
     if answers.count.1 > 0 {
-        send(common, peer, 0, answers.gone, Place::First, queues);
+        send(common, peer, by, answers.gone, Place::First, queues);
     }
 }
 
@@ -144,9 +147,12 @@ impl Answers {
 }
 
 /// What the far side says of one stream. Returns the channel it goes by.
+///
+/// While the stream's own way is in trouble, what is asked for by another goes by that one.
 fn confirmed_one(
     common: &mut Common,
     peer: &mut Peer,
+    by: usize,
     block: &Confirmed<'_>,
     answers: &mut Answers,
     now: Time,
@@ -164,10 +170,13 @@ fn confirmed_one(
         answers.announce(&log.announced(block.name, true, false));
         return via;
     }
-    if log.confirm(Psn::new(block.cumulative.0), &mut common.memory) > 0 {
+    let port = |channel: usize| peer.senders.get(channel).map(|sender| sender.port);
+    let confirmed = log.confirm(block.cumulative, &mut common.memory);
+    if confirmed > 0 && port(by) == port(via) {
         log.unanswered = 0;
     }
-    let Some(sender) = peer.senders.get_mut(via) else { return via };
+    let way = if log.is_in_trouble() { by } else { via };
+    let Some(sender) = peer.senders.get_mut(way) else { return via };
     let Some(queue) = queues.get_mut(sender.port) else { return via };
     let guard = sender.rtt.smoothed() / 2;
     let (mut limit, resent) = (false, &mut common.counters.resent);
@@ -215,7 +224,7 @@ pub(in super::super) fn gone(
         let Some(streams) = &mut peer.streams else { return };
         let Some(slot) = streams.inbound.table.find(Name(item.name), now) else { continue };
         let Some((_, stream)) = streams.inbound.table.at(slot) else { continue };
-        let given_up = stream.gone(Psn::new(item.range.start.0), item.range.count);
+        let given_up = stream.holes.give_up(item.range);
         common.counters.gave_up += if item.lost { u64::from(given_up) } else { 0 };
         arrive::release(common, peer, slot, now, queues);
     }
