@@ -189,6 +189,13 @@ pub(super) fn attach(program: &OwnedFd, interface: u32, native: bool) -> io::Res
     unsafe { bpf_open(LINK_CREATE, &mut attributes) }
 }
 
+/// Takes a program off its interface at once, whoever else holds the link.
+pub(super) fn detach(link: &OwnedFd) -> io::Result<()> {
+    let mut link = link.as_raw_fd() as u32;
+    // SAFETY: no addresses in it.
+    unsafe { bpf(LINK_DETACH, &mut link) }.map(drop)
+}
+
 /// What the commands that go by ids take: an id in, the next one out.
 #[repr(C)]
 struct Id {
@@ -246,9 +253,7 @@ pub(super) fn detach_link(program: u32, interface: u32) -> io::Result<bool> {
         let info = info::<24>(&link)?;
         let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|i| info[at + i]));
         if (word(0), word(8), word(16)) == (LINK_TYPE_XDP, program, interface) {
-            let mut link = link.as_raw_fd() as u32;
-            // SAFETY: no addresses in it.
-            return unsafe { bpf(LINK_DETACH, &mut link) }.map(|_| true);
+            return detach(&link).map(|()| true);
         }
     }
 }

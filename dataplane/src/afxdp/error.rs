@@ -80,10 +80,7 @@ pub enum AfXdpError {
         step: Step,
     },
     /// An XDP program of somebody else's is there.
-    #[error(
-        "interface {name} has the XDP program {program} (id {id}) already{owner}; \
-         set replace = true to have it replaced"
-    )]
+    #[error("interface {name} has an XDP program already, {program} (id {id}): {remedy}")]
     Occupied {
         /// The interface.
         name: String,
@@ -91,8 +88,8 @@ pub enum AfXdpError {
         id: u32,
         /// Its name.
         program: String,
-        /// What is known about whose it is.
-        owner: &'static str,
+        /// What to do about it.
+        remedy: String,
     },
     /// No mode was granted.
     #[error("interface {name} ({driver}, MTU {mtu}): {}{hint}", list(refused))]

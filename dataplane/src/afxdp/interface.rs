@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::bpf;
+use super::open::within;
 use super::{AfXdpError, Mode, ModeChoice, Refusal, Step};
 use crate::netdev::Netdev;
 
@@ -30,8 +32,12 @@ pub struct Interface {
     refused: Vec<Refusal>,
     map: OwnedFd,
     /// Holds the program on the interface.
-    _link: OwnedFd,
+    link: OwnedFd,
 }
+
+/// How long a program of ours may still be on an interface: that of a gateway that was killed and
+/// is being taken down.
+const LEFTOVER_WAIT: Duration = Duration::from_secs(1);
 
 impl Interface {
     /// Loads the program and attaches it.
@@ -47,7 +53,7 @@ impl Interface {
         let load = |error| AfXdpError::at(Step::Load, error);
         let map = bpf::create_map(netdev.rx_queues.max(netdev.tx_queues)).map_err(load)?;
         let program = bpf::load_program(&map).map_err(load)?;
-        make_room(&netdev, settings.replace)?;
+        wait_for_room(&netdev, settings.replace)?;
 
         let choice = settings.mode;
         let mut refused = Vec::new();
@@ -58,7 +64,7 @@ impl Interface {
                 continue;
             }
             match bpf::attach(&program, netdev.index, native) {
-                Ok(link) => return Ok(Self { netdev, choice, native, refused, map, _link: link }),
+                Ok(link) => return Ok(Self { netdev, choice, native, refused, map, link }),
                 Err(error) => {
                     let errno = error.raw_os_error().unwrap_or_default();
                     if errno == libc::EPERM {
@@ -115,6 +121,31 @@ impl Interface {
     }
 }
 
+impl Drop for Interface {
+    fn drop(&mut self) {
+        // Closing the link would do, but not while a process is being started: until it executes
+        // its program, it holds copies of our descriptors. Of an interface that is gone, nothing
+        // can be taken off.
+        let _ = bpf::detach(&self.link);
+    }
+}
+
+/// As [`make_room`], with patience for a program of ours.
+fn wait_for_room(netdev: &Netdev, replace: bool) -> Result<(), AfXdpError> {
+    let mut room = make_room(netdev, replace);
+    within(LEFTOVER_WAIT, || {
+        let ours = |error: &_| matches!(error, AfXdpError::Occupied { program, .. } if program == bpf::NAME);
+        if !room.as_ref().is_err_and(ours) {
+            return true;
+        }
+        room = Netdev::find(&netdev.name)
+            .map_err(AfXdpError::from)
+            .and_then(|now| make_room(&now, replace));
+        false
+    });
+    room
+}
+
 /// Takes other programs off if that was asked for, or says whose they are.
 fn make_room(netdev: &Netdev, replace: bool) -> Result<(), AfXdpError> {
     for (id, native) in [(netdev.xdp.native, true), (netdev.xdp.generic, false)] {
@@ -133,15 +164,16 @@ fn make_room(netdev: &Netdev, replace: bool) -> Result<(), AfXdpError> {
 
 fn occupied(netdev: &Netdev, id: u32) -> AfXdpError {
     let program = bpf::program_name(id).unwrap_or_default();
-    let owner = if program == bpf::NAME {
-        ": another gateway runs on it; stop that one first"
+    let name = &netdev.name;
+    let remedy = if program == bpf::NAME {
+        "another gateway runs on it; stop that one first".to_owned()
     } else if netdev.xdp.hardware == Some(id) {
-        " in the NIC: ip link set dev <interface> xdpoffload off"
+        format!("it is in the NIC; ip link set dev {name} xdpoffload off")
     } else {
-        ": stop the program that put it there, or ip link set dev <interface> xdp off"
+        format!("stop what put it there, or ip link set dev {name} xdp off, or set replace = true")
     };
     let program = if program.is_empty() { "without a name".to_owned() } else { program };
-    AfXdpError::Occupied { name: netdev.name.clone(), id, program, owner }
+    AfXdpError::Occupied { name: name.clone(), id, program, remedy }
 }
 
 /// The words for an interface that grants no mode.
@@ -149,7 +181,7 @@ pub(super) fn refusal(netdev: &Netdev, refused: Vec<Refusal>) -> AfXdpError {
     let only_native = !refused.iter().any(|refusal| refusal.mode == Mode::Generic);
     let by = |errno| refused.iter().any(|refusal| refusal.errno == errno);
     let hint = if by(libc::ERANGE) || (by(libc::EINVAL) && netdev.mtu > 1500) {
-        ". The MTU is too large for this mode of the driver: a smaller MTU, or mode generic"
+        ". The MTU may be too large for native mode of this driver: a smaller MTU, or mode generic"
     } else if only_native {
         ". Mode generic works with every driver"
     } else {
@@ -157,4 +189,35 @@ pub(super) fn refusal(netdev: &Netdev, refused: Vec<Refusal>) -> AfXdpError {
     };
     let Netdev { name, driver, mtu, .. } = netdev.clone();
     AfXdpError::Refused { name, driver, mtu, refused, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_is_shared_by_threads() {
+        fn shared<T: Send + Sync>() -> usize {
+            size_of::<T>()
+        }
+        assert!(shared::<Interface>() > 0);
+    }
+
+    #[test]
+    fn a_refusal_names_every_mode_its_reason_and_what_may_help() {
+        let netdev =
+            Netdev { mtu: 9000, driver: "slow".to_owned(), ..Netdev::find("lo").expect("lo") };
+        let one = |mode, errno| Refusal { mode, step: Step::Attach, errno };
+        let message = |refused| refusal(&netdev, refused).to_string();
+        let both = [Mode::NativeZeroCopy, Mode::NativeCopy];
+        let large = message(both.map(|mode| one(mode, libc::ERANGE)).to_vec());
+        for part in ["lo (slow, MTU 9000)", "native zero-copy: ", "native copy: ", "smaller MTU"] {
+            assert!(large.contains(part), "{large}");
+        }
+        let native = message(vec![one(Mode::NativeCopy, libc::EOPNOTSUPP)]);
+        assert!(native.contains("Mode generic works"), "{native}");
+        let generic = message(vec![one(Mode::Generic, libc::EIO)]);
+        assert!(generic.contains("generic: cannot attach the XDP program: "), "{generic}");
+        assert!(!generic.contains("Mode generic works"), "{generic}");
+    }
 }

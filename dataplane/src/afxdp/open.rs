@@ -166,6 +166,19 @@ pub(super) fn fill(socket: &mut Socket, lent: &mut Lent, ring: u32) -> bool {
     enough
 }
 
+/// Waits until no processor is still delivering a packet to a socket that left its map. Closing the
+/// socket waits for that, too, but not while a process is being started, which holds a copy
+/// of the descriptor.
+pub(super) fn grace() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: no pointers. In the kernel this waits for all that holds on to the map's old entry.
+    let waited = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if waited < 0 {
+        // Not on kernels with processors that are never interrupted: longer than a burst takes.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Waits until the driver has let go of a zero-copy queue whose socket was closed: only then can it
 /// no longer write to its buffers. It can be bound again from that moment on.
 pub(super) fn released(lent: &Lent, interface: u32, queue: u32) -> bool {

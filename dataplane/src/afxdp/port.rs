@@ -341,6 +341,7 @@ impl AfXdpPort {
             return Ok(());
         }
         self.interface.leave(self.settings.queue);
+        open::grace();
         let all_sent = open::within(CLOSE_WAIT, || {
             self.kick();
             self.reap();

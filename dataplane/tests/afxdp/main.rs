@@ -1,5 +1,6 @@
 //! AF_XDP ports on veth pairs: in namespaces of each test's own. All need root, and iproute2.
 
+mod churn;
 mod net;
 mod others;
 
