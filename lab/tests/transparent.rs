@@ -75,6 +75,20 @@ fn streams_share_paths_and_each_keeps_to_one() {
 }
 
 #[test]
+fn what_a_dead_path_took_with_it_comes_by_the_other() {
+    let ways = ["p1,rate=10G,delay=1ms,down=20ms..120ms", "p2,rate=10G,delay=1ms"];
+    for verb in ["write", "read"] {
+        let report = traffic(&format!("verb={verb},qps=16,size=64KiB,messages=60"), &ways, 1);
+        assert_unnoticed(&report, verb);
+        assert!(report.wan.paths[0].dropped > 0, "{verb}");
+        // Who waits for the path waits for as long as it is dead.
+        let p99 = report.endpoints.completion_us.p99;
+        println!("{verb}: {:?}", report.endpoints.completion_us);
+        assert!(p99 < 50_000.0, "{verb}: {p99}");
+    }
+}
+
+#[test]
 fn control_messages_are_below_a_hundredth_of_the_data() {
     let report = traffic(
         "verb=write,qps=16,size=1MiB,messages=8",
