@@ -125,7 +125,6 @@ impl Inbound {
                 let span = if again { 0 } else { stream.span(number) };
                 self.held += 1;
                 self.held_bytes += packet.footprint() as u64;
-                self.high_water = self.high_water.max(self.held_bytes);
                 stream.hold(key, span, packet, now);
                 Placed::Held
             }
@@ -193,6 +192,12 @@ impl Inbound {
     /// Whether more waits than may.
     pub(crate) fn is_over(&self) -> bool {
         self.held > self.limits.packets || self.held_bytes > self.limits.bytes
+    }
+
+    /// Takes note of what waits, once room was made for the packet that came last.
+    #[inline]
+    pub(crate) fn note_held(&mut self) {
+        self.high_water = self.high_water.max(self.held_bytes);
     }
 
     /// Packets that wait, and the most bytes that ever did.

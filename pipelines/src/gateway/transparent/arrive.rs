@@ -226,6 +226,9 @@ fn shrink(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue
             common.counters.drops.count(DropReason::LanQueueFull, packet.len());
         }
     }
+    if let Some(streams) = &mut peer.streams {
+        streams.inbound.note_held();
+    }
 }
 
 /// Waits no longer for what keeps the first packet of a stream back.
