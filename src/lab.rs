@@ -10,7 +10,9 @@ use config::prefix::Prefix;
 use config::units::Bytes;
 use lab::report::Report;
 use lab::rnic::Pmtu;
-use lab::{Bounds, LabError, PathScenario, Scenario, SiteError, Source, TapsError, Traffic};
+use lab::{
+    Bounds, LabError, PathScenario, Restart, Scenario, SiteError, Source, TapsError, Traffic,
+};
 
 use pipelines::gateway::Numbering;
 
@@ -33,7 +35,9 @@ pub(crate) struct Args {
     /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
-    /// many), line (rate of a host's line; without it sixteen times that of all paths).
+    /// many), recreate (messages after which a queue pair is destroyed and another one, connected on
+    /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
+    /// that of all paths).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with = "input")]
     traffic: Option<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).
@@ -51,6 +55,10 @@ pub(crate) struct Args {
     /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
     #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..", required = true)]
     paths: Vec<PathScenario>,
+    /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
+    /// be repeated.
+    #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with = "no_gateways")]
+    restarts: Vec<Restart>,
     /// Seed of everything that is left to chance; A..B runs all of these, B included, and reports
     /// an array.
     #[arg(long, value_name = "N|A..B", default_value = "1")]
@@ -74,6 +82,13 @@ pub(crate) struct Args {
     /// Memory of each gateway's hold buffer.
     #[arg(long, value_name = "BYTES")]
     hold_bytes: Option<Bytes>,
+    /// Packets that each channel remembers for replay, a power of two; without it as many as there
+    /// is memory for.
+    #[arg(long, value_name = "N")]
+    replay_packets: Option<u32>,
+    /// Packets that each gateway's hold buffer may hold, likewise.
+    #[arg(long, value_name = "N")]
+    hold_packets: Option<u32>,
     /// Largest outer IP packet of the paths, in bytes.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(576..=65_535))]
     mtu: Option<u32>,
@@ -90,6 +105,8 @@ Examples:
   compute-gateway lab --input lan.pcap --path p1,delay=20ms --out captures/
   compute-gateway lab --traffic verb=write,qps=16,size=1MiB,messages=64 \\
       --path p1,rate=100G,delay=2.5ms,loss=1e-4 --compare
+  compute-gateway lab --traffic verb=mix,qps=4,messages=64,recreate=16 \\
+      --path p1,rate=10G,delay=1ms,loss=1e-3 --restart a@20ms --replay-bytes 1MiB
 
 Exit status: 0 done; 1 a gateway lost a buffer, traffic did not end, or a file could not be written;
 2 usage, or the capture could not be read to its end: what could be read was played all the same.
@@ -228,14 +245,19 @@ fn scenario(args: &Args) -> Scenario {
     scenario.bounds = Bounds {
         replay_bytes: args.replay_bytes.map_or(defaults.replay_bytes, |Bytes(bytes)| bytes),
         hold_bytes: args.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
+        replay_packets: args.replay_packets,
+        hold_packets: args.hold_packets,
         mtu: args.mtu.unwrap_or(defaults.mtu),
     };
     let (gateways, numbering) = (!args.no_gateways, args.mode);
-    Scenario { gateways, numbering, out: args.out.clone(), ..scenario }
+    let restarts = args.restarts.clone();
+    Scenario { gateways, numbering, restarts, out: args.out.clone(), ..scenario }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
     use super::*;
 
     #[test]
@@ -246,6 +268,30 @@ mod tests {
             assert!(wrong.parse::<Seeds>().is_err_and(|error| error.contains("as 1..20")));
         }
         assert!("5..2".parse::<Seeds>().is_err_and(|error| error.contains("write 2..5")));
+    }
+
+    /// The scenario that a command line asks for.
+    fn asked(line: &str) -> Scenario {
+        let arguments = line.strip_prefix("compute-gateway ").unwrap().split_whitespace();
+        let args = Args::augment_args(clap::Command::new("lab"));
+        let matches = args.try_get_matches_from(arguments).unwrap();
+        scenario(&Args::from_arg_matches(&matches).unwrap())
+    }
+
+    #[test]
+    fn commands_that_are_printed_ask_for_the_same() {
+        for seed in 0..500 {
+            let drawn = lab::draw::scenario(seed);
+            assert_eq!(asked(&drawn.command_line()), drawn, "{}", drawn.command_line());
+        }
+        let mut played = Scenario::new("a.pcap".into(), vec!["p,delay=1ms".parse().unwrap()], 9);
+        played.gateways = false;
+        played.bounds = Bounds { mtu: 1_500, hold_bytes: 200_000, ..played.bounds };
+        if let Source::Capture(capture) = &mut played.source {
+            let address = std::net::IpAddr::from([10, 0, 0, 0]);
+            capture.site_a = vec![pipelines::gateway::Prefix { address, length: 8 }];
+        }
+        assert_eq!(asked(&played.command_line()), played);
     }
 
     #[test]

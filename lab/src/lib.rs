@@ -1,6 +1,8 @@
 //! A network in a box, in virtual time.
 #![forbid(unsafe_code)]
 
+mod command;
+pub mod draw;
 pub mod events;
 mod hosts;
 pub mod ledger;
@@ -11,6 +13,7 @@ mod path;
 mod play;
 pub mod random;
 pub mod report;
+mod restart;
 pub mod rnic;
 mod run;
 mod scenario;
@@ -21,6 +24,7 @@ pub mod traffic;
 
 pub use path::PathError;
 pub use report::Report;
+pub use restart::{Restart, RestartError};
 pub use run::{LabError, run};
 pub use scenario::{Bounds, Capture, PathScenario, Scenario, Source};
 pub use site::SiteError;

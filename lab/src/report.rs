@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dataplane::time::Nanos;
-use pipelines::gateway::Gateway;
+use pipelines::gateway::{Gateway, Numbering};
 use serde::Serialize;
 
 use crate::link::{Impairments, LinkCounters};
@@ -49,9 +49,20 @@ pub struct ScenarioReport {
     pub mode: Option<&'static str>,
     /// Paths between the sites.
     pub paths: Vec<PathReport>,
+    /// Restarts of gateways, as they are written on the command line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<String>,
     /// Bounds of the gateways.
     #[serde(flatten)]
     pub bounds: Bounds,
+}
+
+/// What a numbering is called.
+pub(crate) const fn mode_name(numbering: Numbering) -> &'static str {
+    match numbering {
+        Numbering::Tunnel => "tunnel",
+        Numbering::Transparent { .. } => "transparent",
+    }
 }
 
 /// A path as it was configured.
@@ -118,9 +129,11 @@ pub struct Gateways {
     pub b: GatewayReport,
 }
 
-/// What a gateway did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What a gateway did, over all its lives.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct GatewayReport {
+    /// How often it started anew.
+    pub restarts: u64,
     /// Packets sent again.
     pub resent_packets: u64,
     /// Bytes of the packets sent for the first time.
@@ -161,12 +174,13 @@ impl ScenarioReport {
                 Source::Capture(_) => None,
                 Source::Traffic(traffic) => Some(TrafficReport::new(traffic, &scenario.paths)),
             },
-            mode: scenario.gateways.then_some("tunnel"),
+            mode: scenario.gateways.then_some(mode_name(scenario.numbering)),
             paths: scenario
                 .paths
                 .iter()
                 .map(|path| PathReport::new(&path.name, &path.does))
                 .collect(),
+            restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
             bounds: scenario.bounds,
         }
     }
@@ -225,6 +239,7 @@ impl GatewayReport {
     pub fn new(gateway: &Gateway, missed: u64, buffers_leaked: u32) -> Self {
         let (counters, memory) = (gateway.counters(), gateway.replay_memory());
         Self {
+            restarts: 0,
             resent_packets: counters.resent.packets,
             tunnelled_bytes: counters.tunnelled.bytes,
             control_bytes: counters.control.bytes,
@@ -240,6 +255,30 @@ impl GatewayReport {
             buffers_leaked,
             drops: counters.drops.seen().map(|(why, count)| (why.name(), count)).collect(),
         }
+    }
+
+    /// Together with its next life. Counts are sums, high waters the higher one.
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
+        self.restarts += next.restarts + 1;
+        self.resent_packets += next.resent_packets;
+        self.tunnelled_bytes += next.tunnelled_bytes;
+        self.control_bytes += next.control_bytes;
+        self.nacks_sent += next.nacks_sent;
+        self.repaired += next.repaired;
+        self.replay_high_water_bytes =
+            self.replay_high_water_bytes.max(next.replay_high_water_bytes);
+        self.replay_evicted += next.replay_evicted;
+        self.held_high_water_bytes = self.held_high_water_bytes.max(next.held_high_water_bytes);
+        self.gave_up += next.gave_up;
+        self.unprotected += next.unprotected;
+        self.oversize_forwarded += next.oversize_forwarded;
+        self.missed += next.missed;
+        self.buffers_leaked += next.buffers_leaked;
+        for (reason, count) in next.drops {
+            *self.drops.entry(reason).or_default() += count;
+        }
+        self
     }
 }
 

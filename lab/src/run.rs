@@ -1,11 +1,14 @@
 //! One run: two hosts, two gateways or none, and the time between events skipped.
 
+use std::collections::VecDeque;
+
 use dataplane::capture::CaptureError;
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::hosts::{self, Hosts};
 use crate::network::{Load, Network, Place};
 use crate::report::{GatewayReport, Gateways, Report, ScenarioReport, Wan};
+use crate::restart::Restart;
 use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
 use crate::taps::{Taps, TapsError};
@@ -93,6 +96,10 @@ struct Run<'a> {
     network: Network,
     /// None without gateways.
     sites: Vec<Site>,
+    /// Gateways that were: frames under way may keep packet buffers of theirs.
+    former: [Vec<Site>; 2],
+    /// Those that are still to start anew, the next one first.
+    restarts: VecDeque<Restart>,
     /// Frames each gateway was given since it last worked.
     given: [usize; 2],
     hosts: Box<dyn Hosts>,
@@ -101,17 +108,28 @@ struct Run<'a> {
     start: Option<Time>,
 }
 
+/// The restarts of a scenario by time; without gateways there are none.
+fn restarts(scenario: &Scenario) -> VecDeque<Restart> {
+    let mut restarts = scenario.restarts.clone();
+    restarts.retain(|restart| scenario.gateways && restart.side < 2);
+    restarts.sort_by_key(|restart| restart.at);
+    restarts.into()
+}
+
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Result<Self, LabError> {
         let hosts = hosts::of(scenario)?;
         let input = scenario.input();
         let taps = scenario.out.as_deref().map(|out| Taps::create(out, input));
         let sides = if scenario.gateways { 0..2 } else { 0..0 };
-        let sites = sides.map(|side| Site::new(scenario, side)).collect::<Result<_, _>>()?;
+        let sites =
+            sides.map(|side| Site::new(scenario, side, 0, Time::ZERO)).collect::<Result<_, _>>()?;
         Ok(Self {
             scenario,
             network: Network::new(scenario, taps.transpose()?),
             sites,
+            former: Default::default(),
+            restarts: restarts(scenario),
             given: [0; 2],
             hosts,
             now: Time::ZERO,
@@ -121,8 +139,9 @@ impl<'a> Run<'a> {
 
     /// Lets the gateways find each other.
     fn establish(&mut self) -> Result<(), LabError> {
+        let end = self.now.after(ESTABLISH);
         while !self.sites.iter().all(|site| site.gateway().established(self.now)) {
-            if !self.step(Time(ESTABLISH))? {
+            if !self.step(end)? {
                 return Err(LabError::NotEstablished);
             }
         }
@@ -148,8 +167,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Lets arrive what is still under way: duplicates, and what the gateways confirm.
+    /// Lets arrive what is still under way: duplicates, and what the gateways confirm. Gateways
+    /// that started anew have to find each other, even if the hosts needed them no more.
     fn linger(&mut self) -> Result<(), LabError> {
+        self.restarts.clear();
+        if self.former.iter().any(|lives| !lives.is_empty()) {
+            self.establish()?;
+        }
         let paths = self.scenario.paths.iter().map(|path| &path.does);
         let longest = paths.map(|does| does.delay + 2 * does.reorder_span()).max().unwrap_or(0);
         let end = self.now.after(2 * longest + MILLISECOND);
@@ -166,9 +190,12 @@ impl<'a> Run<'a> {
         let line_bytes = counters.iter().flatten().map(|link| link.line_bytes).sum();
         // What is under way keeps packet buffers of its gateway.
         self.network.clear();
-        let mut gateways = self.sites.iter_mut().map(|site| {
-            let leaked = site.close(self.now);
-            GatewayReport::new(site.gateway(), site.missed(), leaked)
+        self.sites.iter_mut().for_each(|site| site.close(self.now));
+        let mut gateways = self.sites.iter().zip(&self.former).map(|(site, former)| {
+            let lives = former.iter().chain([site]);
+            let report =
+                |site: &Site| GatewayReport::new(site.gateway(), site.missed(), site.in_use());
+            lives.map(report).reduce(GatewayReport::then).unwrap_or_default()
         });
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });
         self.network.finish()?;
@@ -192,6 +219,7 @@ impl<'a> Run<'a> {
             return Ok(false);
         }
         self.now = next;
+        self.restart()?;
         while let Some((place, frame)) = self.network.arrival(self.now) {
             self.arrive(place, frame)?;
         }
@@ -207,7 +235,29 @@ impl<'a> Run<'a> {
     fn next_event(&self) -> Option<Time> {
         let sites = self.sites.iter().filter_map(Site::next_event);
         let hosts = self.start.and_then(|_| self.hosts.next_event(self.now, &self.network));
-        self.network.next_arrival().into_iter().chain(sites).chain(hosts).min()
+        let restart = self.next_restart();
+        self.network.next_arrival().into_iter().chain(sites).chain(hosts).chain(restart).min()
+    }
+
+    fn next_restart(&self) -> Option<Time> {
+        let start = self.start?;
+        self.restarts.front().map(|restart| start.after(restart.at))
+    }
+
+    /// Puts new gateways in the place of those that fail now. What a host or the network has sent
+    /// to the old one and it has not looked at is gone with it.
+    fn restart(&mut self) -> Result<(), LabError> {
+        while self.next_restart().is_some_and(|at| at <= self.now) {
+            let Some(Restart { side, .. }) = self.restarts.pop_front() else { break };
+            let Some(site) = self.sites.get_mut(side) else { continue };
+            let lives = self.former[side].len() + 1;
+            let new = Site::new(self.scenario, side, lives, self.now)?;
+            let mut old = std::mem::replace(site, new);
+            old.close(self.now);
+            self.former[side].push(old);
+            self.given[side] = 0;
+        }
+        Ok(())
     }
 
     fn arrive(&mut self, place: Place, frame: Load) -> Result<(), LabError> {

@@ -6,6 +6,7 @@ use pipelines::gateway::{Numbering, Prefix};
 use serde::Serialize;
 
 use crate::link::Impairments;
+use crate::restart::Restart;
 use crate::traffic::{Plan, Traffic};
 
 /// A path across the wide area; both directions are impaired alike and independently.
@@ -24,13 +25,26 @@ pub struct Bounds {
     pub replay_bytes: u64,
     /// Memory of the hold buffer, in bytes.
     pub hold_bytes: u64,
+    /// Packets that a channel remembers for replay, a power of two up to 2^24; by default as many
+    /// as the memory holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_packets: Option<u32>,
+    /// Packets that the hold buffer may hold, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_packets: Option<u32>,
     /// Largest outer IP packet, in bytes.
     pub mtu: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { replay_bytes: 64 << 20, hold_bytes: 64 << 20, mtu: 9_216 }
+        Self {
+            replay_bytes: 64 << 20,
+            hold_bytes: 64 << 20,
+            replay_packets: None,
+            hold_packets: None,
+            mtu: 9_216,
+        }
     }
 }
 
@@ -65,6 +79,8 @@ pub struct Scenario {
     pub numbering: Numbering,
     /// Bounds of the gateways.
     pub bounds: Bounds,
+    /// Gateways that start anew, in any order.
+    pub restarts: Vec<Restart>,
     /// Decides everything that is left to chance.
     pub seed: u64,
     /// Where to write what was seen on each link.
@@ -76,17 +92,19 @@ impl Scenario {
     #[must_use]
     pub fn new(input: PathBuf, paths: Vec<PathScenario>, seed: u64) -> Self {
         let source = Source::Capture(Capture { input, site_a: Vec::new() });
-        let (numbering, bounds) = (Numbering::Tunnel, Bounds::default());
-        Self { source, paths, gateways: true, numbering, bounds, seed, out: None }
+        Self::of(source, paths, Bounds::default(), seed)
     }
 
     /// RNICs under load over these paths, with gateways that have room for what may be under way.
     #[must_use]
     pub fn traffic(traffic: Traffic, paths: Vec<PathScenario>, seed: u64) -> Self {
         let bounds = Plan::new(&traffic, &paths).bounds();
-        let source = Source::Traffic(traffic);
-        let numbering = Numbering::Tunnel;
-        Self { source, paths, gateways: true, numbering, bounds, seed, out: None }
+        Self::of(Source::Traffic(traffic), paths, bounds, seed)
+    }
+
+    fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
+        let (numbering, restarts) = (Numbering::Tunnel, Vec::new());
+        Self { source, paths, gateways: true, numbering, bounds, restarts, seed, out: None }
     }
 
     /// The capture that is played, if one is.

@@ -106,6 +106,9 @@ pub struct Traffic {
     pub retry: u8,
     /// Every so many messages that need a receive find none.
     pub rnr: Option<u32>,
+    /// A queue pair is destroyed after so many messages, and after a failure, and another one goes
+    /// on: connections are made on the wire then, each with new starting PSNs.
+    pub recreate: Option<u32>,
     /// Who asks.
     pub direction: Direction,
     /// The largest payload of a packet.
@@ -128,6 +131,7 @@ impl Default for Traffic {
             reads: None,
             retry: 7,
             rnr: None,
+            recreate: None,
             direction: Direction::Ab,
             pmtu: Pmtu::B4096,
             window: None,

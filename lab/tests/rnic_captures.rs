@@ -57,6 +57,7 @@ fn pair(settings: QpSettings, psn: u32) -> ([Rnic; 2], QpNumber) {
             address: IpAddr::from(Ipv4Addr::new(10, 99, 0, number)),
             peer_mac: [2, 0, 0, 0, 0, 3 - number],
             seed: number.into(),
+            time_wait: u64::MAX,
         })
     });
     let qpns = [0, 1].map(|end| ends[end].create_qp_at(settings, psn));

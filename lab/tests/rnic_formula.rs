@@ -66,6 +66,7 @@ impl Line {
                 address: IpAddr::from(Ipv4Addr::new(10, 0, 0, number)),
                 peer_mac: [2, 0, 0, 0, 0, 3 - number],
                 seed: number.into(),
+                time_wait: u64::MAX,
             })
         });
         let qpns = [0, 1].map(|end| ends[end].create_qp(settings));

@@ -12,9 +12,10 @@ use crate::report::{self, Align, Table};
 type Line = (&'static str, fn(&Report) -> String);
 
 /// What is shown of messages, before what is shown of every run.
-const MESSAGE_LINES: [Line; 11] = [
+const MESSAGE_LINES: [Line; 12] = [
     ("Messages posted", |report| of_messages(report, |messages| messages.messages_posted)),
     ("Messages completed", |report| of_messages(report, |messages| messages.messages_completed)),
+    ("Messages failed", |report| of_messages(report, |messages| messages.messages_failed)),
     ("Operations a second", |report| {
         of_messages(report, |messages| messages.operations_per_second.round() as u64)
     }),
@@ -31,7 +32,7 @@ const MESSAGE_LINES: [Line; 11] = [
 ];
 
 /// What is shown of every run: what it means to the two sites first.
-const LINES: [Line; 13] = [
+const LINES: [Line; 14] = [
     ("Frames sent by the hosts", |report| report.endpoints.packets_sent.to_string()),
     ("Frames delivered", |report| report.endpoints.packets_delivered.to_string()),
     ("Frames missing", |report| report.endpoints.missing.to_string()),
@@ -42,6 +43,7 @@ const LINES: [Line; 13] = [
     ("  lost there", |report| report.wan.dropped.to_string()),
     ("  altered there", |report| report.wan.altered.to_string()),
     ("  sent again by a gateway", |report| of_gateways(report, |gateway| gateway.resent_packets)),
+    ("Gateways started anew", |report| of_gateways(report, |gateway| gateway.restarts)),
     ("Given up by a gateway", |report| of_gateways(report, |gateway| gateway.gave_up)),
     ("Time of the play", |report| seconds(span(report))),
     ("Goodput", |report| format!("{:.3} Gbit/s", report.endpoints.goodput_gbps)),

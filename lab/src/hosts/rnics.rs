@@ -2,23 +2,23 @@
 //!
 //! A host's line is as fast as all paths together. What the wide area cannot take in time pauses
 //! it: a host sends only while a frame that arrives at a path now would wait for no longer than
-//! [`PAUSE`], as if its gateway sent PFC frames in good time. That is all the lab models of
+//! 20 microseconds, as if its gateway sent PFC frames in good time. That is all the lab models of
 //! backpressure on a LAN: one traffic class, paused as one, without delay.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use dataplane::time::{MICROSECOND, Nanos, Time};
+use dataplane::time::{Nanos, Time};
 
 use super::Hosts;
-use crate::network::{Load, Network};
+use crate::network::Network;
 use crate::report::{Endpoints, MessageReport};
-use crate::rnic::{Completion, Counters, QpNumber, Rnic, RnicSettings, Status, WorkRequest};
+use crate::rnic::{Completion, Counters, Status};
 use crate::run::LabError;
 use crate::scenario::Scenario;
 use crate::traffic::{Mix, Plan, Traffic};
 
-/// The wait for a path at which a host stops.
-const PAUSE: Nanos = 20 * MICROSECOND;
+mod end;
+mod lives;
+
+use end::{End, Stage};
 
 /// Two hosts.
 pub(super) struct Rnics {
@@ -31,27 +31,14 @@ pub(super) struct Rnics {
     open: u64,
     completed: u64,
     completed_bytes: u64,
+    /// Messages that ended with the failure of their queue pair.
+    failed: u64,
+    /// Places of queue pairs whose connection may have to end.
+    changed: Vec<usize>,
     /// Frames that the gateways absorbed.
     absorbed: u64,
     /// How long each completed message took from its first packet on.
     times: Vec<Nanos>,
-}
-
-/// A host.
-struct End {
-    rnic: Rnic,
-    /// When its line has sent the last frame.
-    free: Time,
-    /// Queue pairs; those of the other end have the same places.
-    qps: Vec<QueuePair>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct QueuePair {
-    number: QpNumber,
-    posted: u32,
-    completed: u32,
-    failed: bool,
 }
 
 impl Rnics {
@@ -59,13 +46,8 @@ impl Rnics {
     pub(super) fn new(scenario: &Scenario, traffic: &Traffic) -> Self {
         let plan = Plan::new(traffic, &scenario.paths);
         let mut ends = [0, 1].map(|side| End::new(scenario.seed, side, traffic, &plan));
-        let [a, b] = &mut ends;
-        for (at_a, at_b) in a.qps.iter().zip(&b.qps) {
-            let (to_a, to_b) = (a.rnic.endpoint(at_a.number), b.rnic.endpoint(at_b.number));
-            let connected = to_a.zip(to_b).map(|(to_a, to_b)| {
-                (a.rnic.connect(at_a.number, to_b), b.rnic.connect(at_b.number, to_a))
-            });
-            debug_assert_eq!(connected, Some((Ok(()), Ok(()))));
+        if traffic.recreate.is_none() {
+            connect(&mut ends, traffic, &plan);
         }
         Self {
             ends,
@@ -76,6 +58,8 @@ impl Rnics {
             open: traffic.total(),
             completed: 0,
             completed_bytes: 0,
+            failed: 0,
+            changed: Vec::new(),
             absorbed: 0,
             times: Vec::new(),
         }
@@ -91,13 +75,15 @@ impl Rnics {
     fn end(&mut self, now: Time, side: usize, completion: &Completion) {
         let (place, number) = ((completion.id >> 32) as usize, completion.id as u32);
         let end = &mut self.ends[side];
-        let Some(qp) = end.qps.get_mut(place).filter(|qp| !qp.failed) else { return };
+        let present = end.qps.get_mut(place).filter(|qp| qp.number == completion.qpn);
+        let Some(qp) = present.filter(|qp| qp.stage == Stage::Up) else { return };
         if completion.status != Status::Success {
-            qp.failed = true;
-            self.open -= u64::from(self.traffic.messages - qp.completed);
-            return;
+            return self.fail(side, place);
         }
-        qp.completed += 1;
+        qp.ended += 1;
+        if qp.ended == qp.until && self.traffic.recreate.is_some() {
+            self.changed.push(place);
+        }
         self.open -= 1;
         self.completed += 1;
         self.completed_bytes += u64::from(self.traffic.message(number).1);
@@ -106,78 +92,57 @@ impl Rnics {
         end.post(now, place, &self.traffic);
     }
 
-    fn counters(&self, figure: fn(&Counters) -> u64) -> u64 {
-        self.ends.iter().map(|end| figure(&end.rnic.counters())).sum()
-    }
-}
-
-impl End {
-    fn new(seed: u64, side: usize, traffic: &Traffic, plan: &Plan) -> Self {
-        let mac = |side: usize| [2, 0, 0, 1, 0, side as u8 + 1];
-        let mut rnic = Rnic::new(RnicSettings {
-            mac: mac(side),
-            address: IpAddr::V4(Ipv4Addr::new(10, 0, side as u8 + 1, 1)),
-            peer_mac: mac(1 - side),
-            // Each RNIC of a run chooses on its own.
-            seed: seed.wrapping_mul(2).wrapping_add(side as u64),
-        });
-        let settings = plan.qp(traffic);
-        let qps = (0..traffic.qps).map(|_| {
-            let number = rnic.create_qp(settings);
-            QueuePair { number, posted: 0, completed: 0, failed: false }
-        });
-        Self { qps: qps.collect(), rnic, free: Time::ZERO }
+    /// A queue pair failed, and with it what was posted; all messages, if no other one follows.
+    fn fail(&mut self, side: usize, place: usize) {
+        let Some(qp) = self.ends[side].qps.get_mut(place) else { return };
+        let last = match self.traffic.recreate {
+            Some(_) => qp.posted,
+            None => self.traffic.messages,
+        };
+        let lost = u64::from(last - qp.ended);
+        (qp.stage, qp.ended) = (Stage::Failed, last);
+        self.open -= lost;
+        self.failed += lost;
+        if self.traffic.recreate.is_some() {
+            self.changed.push(place);
+        }
     }
 
-    /// Posts the next message of a queue pair, if there is one left.
-    fn post(&mut self, now: Time, place: usize, traffic: &Traffic) {
-        let Some(qp) = self.qps.get_mut(place) else { return };
-        if qp.posted == traffic.messages {
+    /// Posts to a new queue pair as many messages as the window has room for, and the next.
+    fn fill(&mut self, now: Time, side: usize, place: usize) {
+        if !self.traffic.direction.asks(side) {
             return;
         }
-        let (verb, length) = traffic.message(qp.posted);
-        let id = (place as u64) << 32 | u64::from(qp.posted);
-        qp.posted += 1;
-        self.rnic.post(now, qp.number, WorkRequest { verb, length, id });
+        let packets = self.traffic.pmtu.packets(self.traffic.size);
+        let depth = match self.traffic.verb {
+            Mix::Atomic | Mix::Mixed => self.plan.window_packets,
+            _ => self.plan.window_packets.div_ceil(packets),
+        };
+        (0..=depth).for_each(|_| self.ends[side].post(now, place, &self.traffic));
     }
 
-    /// When it may send at the earliest.
-    fn free(&self, now: Time, side: usize, network: &Network) -> Time {
-        let pause = network.backlog(now, side).saturating_sub(PAUSE);
-        self.free.max(now.after(pause))
+    /// Takes what became of messages and connections, and does what follows.
+    fn follow(&mut self, now: Time, side: usize) {
+        self.collect(now, side);
+        if self.traffic.recreate.is_some() {
+            self.tend(now);
+        }
     }
 
-    /// Sends a frame, if there is one and the line is free; whether it did.
-    fn transmit(&mut self, now: Time, side: usize, plan: &Plan, network: &mut Network) -> bool {
-        if self.rnic.next_event().is_none_or(|at| at > now) || self.free(now, side, network) > now {
-            return false;
-        }
-        let mut frame = network.buffer();
-        let sends = self.rnic.transmit(now, &mut frame);
-        if sends {
-            self.free = now.after(plan.line_time(frame.len()));
-            network.send_from_host(now, side, frame);
-        } else {
-            network.recycle(Load::Owned(frame));
-        }
-        sends
+    fn counters(&self, figure: fn(&Counters) -> u64) -> u64 {
+        self.ends.iter().map(|end| figure(&end.rnic.counters())).sum()
     }
 }
 
 impl Hosts for Rnics {
     fn start(&mut self, now: Time, _: &mut Network) -> Result<u64, LabError> {
         (self.start, self.last_completion) = (now, now);
-        // As many as the window has room for, and the next.
-        let packets = self.traffic.pmtu.packets(self.traffic.size);
-        let depth = match self.traffic.verb {
-            Mix::Atomic | Mix::Mixed => self.plan.window_packets,
-            _ => self.plan.window_packets.div_ceil(packets),
-        };
-        for (side, end) in self.ends.iter_mut().enumerate() {
-            let asks = self.traffic.direction.asks(side);
-            for place in (0..end.qps.len()).filter(|_| asks) {
-                (0..=depth).for_each(|_| end.post(now, place, &self.traffic));
-            }
+        if self.traffic.recreate.is_some() {
+            self.dial_all(now);
+            return Ok(0);
+        }
+        for side in [0, 1] {
+            (0..self.ends[side].qps.len()).for_each(|place| self.fill(now, side, place));
         }
         Ok(0)
     }
@@ -201,10 +166,10 @@ impl Hosts for Rnics {
 
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
         for side in [0, 1] {
-            self.collect(now, side);
+            self.follow(now, side);
             while self.ends[side].transmit(now, side, &self.plan, network) {}
             // A timer that fired may have ended messages.
-            self.collect(now, side);
+            self.follow(now, side);
         }
         Ok(())
     }
@@ -225,6 +190,7 @@ impl Hosts for Rnics {
         let messages = MessageReport {
             messages_posted: self.traffic.total(),
             messages_completed: self.completed,
+            messages_failed: self.failed,
             retransmitted_packets: self.counters(|rnic| rnic.retransmitted_packets),
             naks: self.counters(|rnic| rnic.naks_sent),
             rnr_naks: self.counters(|rnic| rnic.rnr_naks_sent),
@@ -245,5 +211,20 @@ impl Hosts for Rnics {
             absorbed: self.absorbed,
             ..Endpoints::of_messages(messages, times, span, self.completed_bytes, line_bytes)
         }
+    }
+}
+
+/// Gives both ends their queue pairs, connected without a word on the wire.
+fn connect([a, b]: &mut [End; 2], traffic: &Traffic, plan: &Plan) {
+    let settings = plan.qp(traffic);
+    for place in 0..traffic.qps as usize {
+        let [at_a, at_b] = [&mut *a, &mut *b].map(|end| end.rnic.create_qp(settings));
+        let (to_a, to_b) = (a.rnic.endpoint(at_a), b.rnic.endpoint(at_b));
+        let connected = to_a
+            .zip(to_b)
+            .map(|(to_a, to_b)| (a.rnic.connect(at_a, to_b), b.rnic.connect(at_b, to_a)));
+        debug_assert_eq!(connected, Some((Ok(()), Ok(()))));
+        a.begin(place, at_a, traffic.messages);
+        b.begin(place, at_b, traffic.messages);
     }
 }

@@ -53,6 +53,8 @@ pub struct MessageReport {
     pub messages_posted: u64,
     /// Messages done.
     pub messages_completed: u64,
+    /// Messages that ended with the failure of their queue pair.
+    pub messages_failed: u64,
     /// From the start to the last completion.
     pub span_us: f64,
     /// Messages done in a second of that span.

@@ -35,6 +35,9 @@ pub struct TrafficReport {
     pub retry: u8,
     /// Every so many messages that need a receive find none.
     pub rnr: Option<u32>,
+    /// Messages after which a queue pair is destroyed and another one goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recreate: Option<u32>,
     /// Bits a second that a host sends at most.
     pub host_line_bps: u64,
 }
@@ -61,6 +64,7 @@ impl TrafficReport {
             timeout: traffic.timer.configured(),
             retry: traffic.retry,
             rnr: traffic.rnr,
+            recreate: traffic.recreate,
             host_line_bps: plan.line_rate,
         }
     }

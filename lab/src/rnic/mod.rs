@@ -68,8 +68,10 @@ pub struct Rnic {
     settings: RnicSettings,
     random: Random,
     now: Time,
-    /// Queue pairs by number. A number is not used twice.
+    /// Queue pairs by number.
     qps: Vec<Option<Box<Qp>>>,
+    /// Numbers of those that were destroyed, and since when they rest.
+    resting: VecDeque<(Time, QpNumber)>,
     /// Queue pairs with answers, and with requests, that may leave.
     answering: Turns,
     requesting: Turns,
@@ -89,6 +91,7 @@ impl Rnic {
             random,
             now: Time::ZERO,
             qps: Vec::new(),
+            resting: VecDeque::new(),
             answering: Turns::default(),
             requesting: Turns::default(),
             agenda: Agenda::default(),
@@ -106,9 +109,24 @@ impl Rnic {
 
     /// Makes a queue pair whose first request will have this PSN.
     pub fn create_qp_at(&mut self, settings: QpSettings, first_psn: u32) -> QpNumber {
+        let make = |qpn| Some(Box::new(Qp::new(qpn, settings, first_psn & 0xff_ffff)));
+        let rested = self.now.0.saturating_sub(self.settings.time_wait);
+        if let Some((_, qpn)) = self.resting.pop_front_if(|(since, _)| since.0 < rested)
+            && let Some(at) = slot(qpn)
+        {
+            self.qps[at] = make(qpn);
+            return qpn;
+        }
         let qpn = FIRST_QPN + self.qps.len() as u32;
-        self.qps.push(Some(Box::new(Qp::new(qpn, settings, first_psn & 0xff_ffff))));
+        self.qps.push(make(qpn));
         qpn
+    }
+
+    /// The queue pair at the other end of a connected one.
+    #[must_use]
+    pub fn peer(&self, qpn: QpNumber) -> Option<QpNumber> {
+        let qp = self.qps.get(slot(qpn)?)?.as_ref()?;
+        qp.connection.as_ref().map(|connection| connection.remote_qpn)
     }
 
     /// What the other end has to know about a queue pair.
@@ -134,12 +152,13 @@ impl Rnic {
     }
 
     /// Removes a queue pair. Messages that are not complete are flushed; packets for it are
-    /// dropped from now on.
+    /// dropped from now on. The number rests for [`RnicSettings::time_wait`].
     pub fn destroy_qp(&mut self, qpn: QpNumber) {
         let Some(at) = slot(qpn) else { return };
         let Some(mut qp) = self.qps.get_mut(at).and_then(Option::take) else { return };
         let Self { now, counters, completions, .. } = self;
         qp.requester.fail(Status::Flushed, &mut Context { now: *now, counters, completions });
+        self.resting.push_back((self.now, qpn));
     }
 
     /// Posts a message; whether there is such a queue pair.

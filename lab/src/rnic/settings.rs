@@ -16,6 +16,9 @@ pub struct RnicSettings {
     pub peer_mac: Mac,
     /// Tells its random choices (starting PSNs, identifiers) from those of other RNICs.
     pub seed: u64,
+    /// How long the number of a queue pair that was destroyed is not used for another one: until
+    /// the network has nothing for the old one any more.
+    pub time_wait: Nanos,
 }
 
 /// The largest payload of a packet.

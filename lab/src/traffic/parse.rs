@@ -25,7 +25,7 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// direction and line; all have defaults but verb.
+    /// recreate, direction and line; all have defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -65,11 +65,12 @@ fn set(traffic: &mut Traffic, key: &str, value: &str) -> Result<(), String> {
         "reads" => traffic.reads = Some(number(value, 1..=u64::from(u16::MAX))? as u32),
         "retry" => traffic.retry = number(value, 0..=7)? as u8,
         "rnr" => traffic.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
+        "recreate" => traffic.recreate = Some(number(value, 1..=MAX_MESSAGES)? as u32),
         "direction" => traffic.direction = one_of(&Direction::ALL, value)?,
         "line" => traffic.line = Some(line(value)?),
         _ => {
-            let known = "verb, qps, size, messages, timer, reads, retry, rnr, direction, \
-                         line";
+            let known = "verb, qps, size, messages, timer, reads, retry, rnr, recreate, \
+                         direction, line";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn all_that_can_be_said_is_understood() {
         let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
-                    direction=both,line=25G";
+                    recreate=5,direction=both,line=25G";
         let expected = Traffic {
             verb: Mix::Mixed,
             qps: 16,
@@ -140,6 +141,7 @@ mod tests {
             reads: Some(32),
             retry: 3,
             rnr: Some(10),
+            recreate: Some(5),
             direction: Direction::Both,
             line: Some(25_000_000_000),
             ..Traffic::default()
@@ -168,6 +170,7 @@ mod tests {
             ("verb=write,reads=0", "reads: \"0\": has to be a number, 1 to 65535"),
             ("verb=write,retry=8", "retry: \"8\": has to be a number, 0 to 7"),
             ("verb=write,rnr=1", "rnr: \"1\": has to be a number, 2 to"),
+            ("verb=write,recreate=0", "recreate: \"0\": has to be a number, 1 to"),
             ("verb=write,direction=up", "direction: \"up\": has to be one of ab, ba, both"),
         ] {
             assert!(error(text).starts_with(why), "{}", error(text));

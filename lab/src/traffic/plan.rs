@@ -1,6 +1,6 @@
 //! What follows from traffic and paths: windows, the line of the hosts, room in the gateways.
 
-use dataplane::time::{Nanos, SECOND};
+use dataplane::time::{MILLISECOND, Nanos, SECOND};
 
 use super::{Mix, Traffic};
 use crate::link;
@@ -17,6 +17,9 @@ const FASTER: u64 = 16;
 const PRODUCTS: u64 = 4;
 /// Packets that each queue pair may have under way at least.
 const MIN_WINDOW: u64 = 16;
+/// Trips across the longest path for which the number of a queue pair rests: its last packets, and
+/// two rounds of repairs.
+const TRIPS: u64 = 5;
 /// The largest window of a queue pair: half of the packets that can be numbered.
 const MAX_WINDOW: u64 = 1 << 22;
 /// READs and atomics that a queue pair may have outstanding at least.
@@ -42,6 +45,9 @@ pub struct Plan {
     pub reads: u32,
     /// A host's line: bits a second.
     pub line_rate: u64,
+    /// How long a queue pair's number rests before it is another one's: what is under way, and
+    /// copies and repairs of it, arrive in that time if they ever do.
+    pub time_wait: Nanos,
     /// Bytes of a packet buffer: one holds a packet of the largest payload with all its headers.
     pub buffer_bytes: u32,
     /// Packets of all queue pairs that may be under way, at most as many as there are.
@@ -72,6 +78,7 @@ impl Plan {
             window_packets: window_packets as u32,
             reads: traffic.reads.unwrap_or(reads as u32),
             line_rate,
+            time_wait: TRIPS * longest(paths) + MILLISECOND,
             buffer_bytes,
             under_way,
             askers: [0, 1].into_iter().filter(|&side| traffic.direction.asks(side)).count() as u64,
@@ -125,6 +132,11 @@ impl Plan {
     }
 }
 
+/// The longest one-way delay of all paths.
+fn longest(paths: &[PathScenario]) -> Nanos {
+    paths.iter().map(|path| path.does.delay).max().unwrap_or(0)
+}
+
 /// The rates of all paths together.
 fn wide_rate(paths: &[PathScenario]) -> u64 {
     let rates: Option<Vec<u64>> = paths.iter().map(|path| path.does.rate).collect();
@@ -133,8 +145,7 @@ fn wide_rate(paths: &[PathScenario]) -> u64 {
 
 /// Bytes that all paths together carry in a round trip of the longest.
 fn round_trips(paths: &[PathScenario], rate: u64) -> u64 {
-    let longest = paths.iter().map(|path| path.does.delay).max().unwrap_or(0);
-    let bits = u128::from(rate) * 2 * u128::from(longest) / u128::from(SECOND);
+    let bits = u128::from(rate) * 2 * u128::from(longest(paths)) / u128::from(SECOND);
     u64::try_from(bits / 8).unwrap_or(u64::MAX / PRODUCTS).min(u64::MAX / PRODUCTS)
 }
 

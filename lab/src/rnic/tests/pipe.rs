@@ -50,6 +50,7 @@ pub(super) fn rnic(number: u8) -> Rnic {
         address: IpAddr::from(Ipv4Addr::new(10, 0, 0, number)),
         peer_mac: [2, 0, 0, 0, 0, 3 - number],
         seed: number.into(),
+        time_wait: u64::MAX,
     })
 }
 

@@ -1,0 +1,160 @@
+//! A scenario as the command line that runs it: `compute-gateway lab --traffic .. --path ..`.
+
+use std::fmt::{self, Write as _};
+
+use config::units::{Bytes, Rate, Span};
+use pipelines::gateway::{Numbering, Prefix};
+
+use crate::report::mode_name;
+use crate::rnic::Timer;
+use crate::scenario::{Bounds, PathScenario, Scenario, Source};
+use crate::traffic::{Plan, Traffic};
+
+impl Scenario {
+    /// The command that runs exactly this, but for what has no flag: an adaptive timer that is not
+    /// the default one, and ICRCs that are not checked.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let mut line = String::from("compute-gateway lab");
+        let mut flag = |name: &str, value: &dyn fmt::Display| {
+            // Writing to a string cannot fail.
+            let _ = write!(line, " --{name} {value}");
+        };
+        let usual = match &self.source {
+            Source::Capture(capture) => {
+                flag("input", &capture.input.display());
+                for Prefix { address, length } in &capture.site_a {
+                    flag("site-a", &format_args!("{address}/{length}"));
+                }
+                Bounds::default()
+            }
+            Source::Traffic(traffic) => {
+                flag("traffic", traffic);
+                flag("pmtu", &traffic.pmtu.bytes());
+                if let Some(window) = traffic.window {
+                    flag("window", &Bytes(window));
+                }
+                Plan::new(traffic, &self.paths).bounds()
+            }
+        };
+        self.paths.iter().for_each(|path| flag("path", path));
+        self.restarts.iter().for_each(|restart| flag("restart", restart));
+        if self.numbering != Numbering::Tunnel {
+            flag("mode", &mode_name(self.numbering));
+        }
+        let Bounds { replay_bytes, hold_bytes, replay_packets, hold_packets, mtu } = self.bounds;
+        for (name, bytes, usual) in [
+            ("replay-bytes", replay_bytes, usual.replay_bytes),
+            ("hold-bytes", hold_bytes, usual.hold_bytes),
+        ] {
+            if bytes != usual {
+                flag(name, &Bytes(bytes));
+            }
+        }
+        for (name, packets) in [("replay-packets", replay_packets), ("hold-packets", hold_packets)]
+        {
+            if let Some(packets) = packets {
+                flag(name, &packets);
+            }
+        }
+        if mtu != usual.mtu {
+            flag("mtu", &mtu);
+        }
+        flag("seed", &self.seed);
+        if !self.gateways {
+            line += " --no-gateways";
+        }
+        line
+    }
+}
+
+impl fmt::Display for PathScenario {
+    /// As it is parsed; floating-point numbers are written so that they read back the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let does = &self.does;
+        write!(f, "{}", self.name)?;
+        if let Some(rate) = does.rate {
+            write!(f, ",rate={}", Rate(rate))?;
+        }
+        if does.delay > 0 {
+            write!(f, ",delay={}", Span(does.delay))?;
+        }
+        for (name, probability) in [
+            ("loss", does.loss),
+            ("reorder", does.reorder),
+            ("duplicate", does.duplicate),
+            ("corrupt", does.corrupt),
+        ] {
+            if probability > 0.0 {
+                write!(f, ",{name}={probability}")?;
+            }
+        }
+        if let Some(burst) = does.burst {
+            write!(f, ",burst={burst}")?;
+        }
+        for down in &does.down {
+            write!(f, ",down={}..{}", Span(down.start), Span(down.end))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Traffic {
+    /// As it is parsed, without what has flags of its own: PMTU and window.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, qps, size, messages, timer, reads, retry, rnr, recreate, .. } = self;
+        write!(f, "verb={},qps={qps},size={size},messages={messages}", verb.name())?;
+        match timer {
+            Timer::Fixed(power) => write!(f, ",timer={power}")?,
+            Timer::Adaptive { .. } => write!(f, ",timer=adaptive")?,
+        }
+        write!(f, ",retry={retry},direction={}", self.direction.name())?;
+        for (name, number) in [("reads", reads), ("rnr", rnr), ("recreate", recreate)] {
+            if let Some(number) = number {
+                write!(f, ",{name}={number}")?;
+            }
+        }
+        if let Some(line) = self.line {
+            write!(f, ",line={}", Rate(line))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in [
+            "verb=mix,qps=16,size=65536,messages=9,timer=14,retry=3,direction=both,reads=32,rnr=10,\
+             recreate=4,line=25Gbps",
+            "verb=read,qps=1,size=1,messages=1,timer=adaptive,retry=7,direction=ba",
+        ] {
+            assert_eq!(text.parse::<Traffic>().unwrap().to_string(), text);
+        }
+        for text in [
+            "p",
+            "p,rate=1Gbps,delay=2500us,loss=0.001,reorder=0.1,duplicate=0.02,corrupt=0.3,burst=2.5,\
+             down=1ms..2ms,down=1s..1500ms",
+        ] {
+            assert_eq!(text.parse::<PathScenario>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_usual_is_not_said() {
+        let traffic: Traffic = "verb=write,messages=2".parse().unwrap();
+        let mut scenario = Scenario::traffic(traffic, vec!["p1".parse().unwrap()], 3);
+        let usual = "compute-gateway lab --traffic verb=write,qps=1,size=1048576,messages=2,\
+                     timer=17,retry=7,direction=ab --pmtu 4096 --path p1 --seed 3";
+        assert_eq!(scenario.command_line(), usual);
+        scenario.bounds.hold_bytes = 128 << 10;
+        scenario.bounds.hold_packets = Some(64);
+        scenario.restarts = vec!["b@5ms".parse().unwrap()];
+        scenario.numbering = Numbering::Transparent { check_icrc: true };
+        let said = " --restart b@5ms --mode transparent --hold-bytes 128KiB --hold-packets 64";
+        assert_eq!(scenario.command_line(), usual.replace(" --seed", &format!("{said} --seed")));
+    }
+}
