@@ -3,25 +3,30 @@
 use std::fmt::Write;
 
 /// How wide and high a panel's plot is, without what is written around it.
-const PLOT: (f64, f64) = (270.0, 200.0);
+const PLOT: (f64, f64) = (226.0, 190.0);
 /// What is around it: left, top, right, bottom.
-const MARGINS: (f64, f64, f64, f64) = (52.0, 34.0, 16.0, 46.0);
+const MARGINS: (f64, f64, f64, f64) = (54.0, 34.0, 14.0, 50.0);
+/// Height of a row's heading.
+const HEADING: f64 = 30.0;
 /// Height of a line of the legend.
 const LEGEND_LINE: f64 = 22.0;
 /// Room of an entry of the legend.
-const LEGEND_ENTRY: f64 = 338.0;
+const LEGEND_ENTRY: f64 = 290.0;
 
 const STYLE: &str = "\
-text{font-family:sans-serif;font-size:12px;fill:#333}\
-.title{font-size:13px;font-weight:bold}\
+text{font-family:Helvetica,Arial,sans-serif;font-size:13px;fill:#333}\
+.heading{font-size:16px;font-weight:bold}.title{font-weight:bold}\
 .axis{stroke:#555;fill:none}.grid{stroke:#e4e4e4}\
 .line{fill:none;stroke-width:2}";
+
+/// Instead of dashes: no line between the marks.
+pub(crate) const NO_LINE: &str = "none";
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Look {
     pub(crate) colour: &'static str,
-    /// As SVG has it; empty for a solid line.
+    /// As SVG has it; empty for a solid line, [`NO_LINE`] for marks alone.
     pub(crate) dashes: &'static str,
     pub(crate) mark: Mark,
 }
@@ -58,8 +63,9 @@ pub(crate) struct Panel {
     pub(crate) lines: Vec<Line>,
 }
 
-/// Rows of panels, each under a legend of its own.
+/// Rows of panels, each under a heading and a legend of its own.
 pub(crate) struct Row {
+    pub(crate) heading: String,
     /// What lines mean.
     pub(crate) legend: Vec<(Look, String)>,
     pub(crate) panels: Vec<Panel>,
@@ -73,11 +79,13 @@ pub(crate) fn svg(rows: &[Row]) -> String {
     let mut body = String::new();
     let mut top = 8.0;
     for row in rows {
+        write(&mut body, (MARGINS.0, top + 18.0), "start", "heading", &row.heading);
+        top += HEADING;
         top += legend(&mut body, &row.legend, width, top);
         for (column, each) in row.panels.iter().enumerate() {
             draw(&mut body, each, panel.0 * column as f64 + MARGINS.0, top + MARGINS.1);
         }
-        top += panel.1 + 8.0;
+        top += panel.1 + 12.0;
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" \
@@ -115,8 +123,8 @@ fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
     }
     rule(body, "axis", (left, top), (left, bottom));
     rule(body, "axis", (left, bottom), (left + width, bottom));
-    write(body, (left + width / 2.0, bottom + 36.0), "middle", "", &panel.x.label);
-    let (x, y) = (left - 38.0, top + height / 2.0);
+    write(body, (left + width / 2.0, bottom + 38.0), "middle", "", &panel.x.label);
+    let (x, y) = (left - 40.0, top + height / 2.0);
     let _ = writeln!(
         body,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" \
@@ -132,6 +140,9 @@ fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
 }
 
 fn stroke(body: &mut String, look: Look, points: &[(f64, f64)]) {
+    if look.dashes == NO_LINE {
+        return;
+    }
     let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let dashes = match look.dashes {
         "" => String::new(),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -41,7 +42,11 @@ fn usage() -> ExitCode {
 
 fn measure(directory: &Path, part: u32) -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
+    let watched = std::io::stderr().is_terminal();
     let outcomes = matrix::run(part, |done, all, outcome| {
+        if !watched {
+            return;
+        }
         let case = outcome.case;
         eprintln!(
             "{done:3} of {all}, {:4} s: {:11} {:4} km {:2} QPs loss {:5} burst {}: {:.2} Gbit/s",

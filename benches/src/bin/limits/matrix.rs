@@ -31,13 +31,13 @@ const MESSAGE_PACKETS: f64 = 256.0;
 /// Nanoseconds that light takes for a kilometre of fibre.
 const NANOS_A_KM: u64 = 4_900;
 /// Round trips that a run lasts: start and end, of which each takes about half of one, weigh one
-/// part in a hundred.
-const ROUND_TRIPS: f64 = 100.0;
+/// part in sixty-four.
+const ROUND_TRIPS: f64 = 64.0;
 /// Messages of a run with gateways at least, for the 99.9th percentile to be more than a guess.
 const MIN_MESSAGES: f64 = 4_096.0;
 /// Packets of a run without gateways: after a loss most are sent for nothing, and their number is
 /// what takes time.
-const BARE_PACKETS: f64 = 2e6;
+const BARE_PACKETS: f64 = 1.5e6;
 /// Worker threads.
 const WORKERS: usize = 2;
 

@@ -11,6 +11,11 @@ impl Results {
         Self(outcomes)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Outcome> {
+        self.0.iter()
+    }
+
     /// What this run showed. Without loss there are no bursts, and their run is the other one.
     pub(crate) fn of(&self, case: Case) -> Option<&Outcome> {
         let case = if case.loss > 0.0 { case } else { case.lossless() };
