@@ -111,7 +111,8 @@ fn replay(args: &Args, config: &Config) -> Result<(Report, Vec<Failure>), Failur
     let captures = Captures::new(args, config)?;
     let origin_ns = captures.origin()?;
     let macs = settings::macs(config).map_err(Failure::refused)?;
-    let settings = settings::gateway(config, &macs).map_err(Failure::refused)?;
+    settings::hops_are_known(config).map_err(Failure::refused)?;
+    let settings = settings::gateway(config, &macs);
     let mut gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, args.seed)
         .map_err(Failure::refused)?;
     let ports = captures.open(&pool, origin_ns)?;

@@ -1,19 +1,17 @@
 //! From the configuration to what the pipeline is told.
 
-use config::model::{Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share};
+use config::model::{
+    Absent, Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share, Ttl,
+};
 use dataplane::memory::PoolSettings;
 use pipelines::gateway as gw;
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
 /// The settings of one worker's gateway. `macs`: the ports' Ethernet addresses, in their order.
-///
-/// # Errors
-/// What in the configuration cannot be done, with the remedy.
-pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> Result<gw::Settings, String> {
+pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
     let recovery = &config.recovery;
     let ports = config.ports.iter().zip(macs).map(|(settings, mac)| port(settings, *mac));
-    let peers = config.peers.iter().map(peer);
-    Ok(gw::Settings {
+    gw::Settings {
         address: config.gateway.address,
         udp_port: config.gateway.udp_port,
         outer_checksum: config.gateway.outer_checksum,
@@ -22,8 +20,8 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> Result<gw::Settings,
             Some(Oversize::Forward) => gw::Oversize::Forward,
             Some(Oversize::Drop) | None => gw::Oversize::Drop,
         },
-        ports: ports.collect::<Result<_, _>>()?,
-        peers: peers.collect::<Result<_, _>>()?,
+        ports: ports.collect(),
+        peers: config.peers.iter().map(peer).collect(),
         recovery: gw::RecoverySettings {
             replay_bytes: recovery.replay_bytes.0,
             replay_packets: recovery.replay_packets,
@@ -38,7 +36,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> Result<gw::Settings,
             holes: recovery.holes,
             streams: gw::STREAMS,
         },
-    })
+    }
 }
 
 /// The ports' Ethernet addresses, where the configuration has all of them.
@@ -57,14 +55,30 @@ pub(crate) fn macs(config: &Config) -> Result<Vec<gw::Mac>, String> {
     config.ports.iter().map(mac).collect()
 }
 
-/// The Ethernet address of a next hop.
-fn next_hop(of: &str, next_hop: NextHop) -> Result<gw::Mac, String> {
+/// Sees to it that no next hop has to be asked for: in captures nobody answers.
+///
+/// # Errors
+/// The first that would have to be, and the remedy.
+pub(crate) fn hops_are_known(config: &Config) -> Result<(), String> {
+    let ports = config.ports.iter();
+    let ports = ports.filter_map(|port| Some((format!("port {:?}", port.name), port.next_hop?)));
+    let paths = config.peers.iter().flat_map(|peer| &peer.paths);
+    let paths = paths.map(|path| (format!("path {:?}", path.name), path.next_hop));
+    for (of, hop) in ports.chain(paths) {
+        if let NextHop::Address(address) = hop {
+            return Err(format!(
+                "next_hop of {of} is {address}: in captures nobody answers who asks for it\n    \
+                 remedy: write the Ethernet address that it has"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn next_hop(next_hop: NextHop) -> gw::NextHop {
     match next_hop {
-        NextHop::Mac(mac) => Ok(mac.0),
-        NextHop::Address(address) => Err(format!(
-            "next_hop of {of} is {address}: it is not asked for here\n    \
-             remedy: write the Ethernet address that it has"
-        )),
+        NextHop::Mac(mac) => gw::NextHop::Mac(mac.0),
+        NextHop::Address(address) => gw::NextHop::Address(address),
     }
 }
 
@@ -77,21 +91,20 @@ pub(crate) fn pool(config: &Config) -> PoolSettings {
     }
 }
 
-fn port(port: &config::model::Port, mac: gw::Mac) -> Result<gw::PortSettings, String> {
-    let of = || format!("port {:?}", port.name);
-    Ok(gw::PortSettings {
+fn port(port: &config::model::Port, mac: gw::Mac) -> gw::PortSettings {
+    gw::PortSettings {
         role: match port.role {
             Role::Lan => gw::Role::Lan,
             Role::Wan => gw::Role::Wan,
         },
         mac,
         bump: port.bump,
-        next_hop: port.next_hop.map(|hop| next_hop(&of(), hop)).transpose()?,
-    })
+        next_hop: port.next_hop.map(next_hop),
+    }
 }
 
-fn peer(peer: &Peer) -> Result<gw::PeerSettings, String> {
-    Ok(gw::PeerSettings {
+fn peer(peer: &Peer) -> gw::PeerSettings {
+    gw::PeerSettings {
         name: peer.name.clone(),
         address: peer.address,
         behind: match &peer.behind {
@@ -111,16 +124,24 @@ fn peer(peer: &Peer) -> Result<gw::PeerSettings, String> {
             Carry::Ethernet => gw::Carry::Ethernet,
             Carry::Ip => gw::Carry::Ip,
         },
+        ttl: match peer.ttl {
+            Ttl::Wire => gw::Ttl::Wire,
+            Ttl::Router => gw::Ttl::Router,
+        },
+        absent: match peer.absent {
+            Absent::Forward => gw::Absent::Forward,
+            Absent::Hold => gw::Absent::Hold,
+        },
         lan: peer.lan,
         key: peer.key.bytes().to_vec(),
         lanes: peer.lanes,
-        paths: paths(peer)?,
-    })
+        paths: paths(peer),
+    }
 }
 
 /// Capacities become weights: of one kind within a peer, so only their ratio matters. In units of
 /// 1/10,000 of their sum, at least one.
-fn paths(peer: &Peer) -> Result<Vec<gw::PathSettings>, String> {
+fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
     let share = |share: Share| match share {
         Share::Capacity(rate) => u128::from(rate.0),
         Share::Weight(weight) => u128::from(weight),
@@ -129,15 +150,13 @@ fn paths(peer: &Peer) -> Result<Vec<gw::PathSettings>, String> {
     let weight = |path: &config::model::Path| share(path.share) * 10_000 / total.max(1);
     peer.paths
         .iter()
-        .map(|path| {
-            Ok(gw::PathSettings {
-                name: path.name.clone(),
-                port: path.port,
-                next_hop: next_hop(&format!("path {:?}", path.name), path.next_hop)?,
-                weight: (weight(path) as u32).max(1),
-                channels: path.channels,
-                mtu: path.mtu,
-            })
+        .map(|path| gw::PathSettings {
+            name: path.name.clone(),
+            port: path.port,
+            next_hop: next_hop(path.next_hop),
+            weight: (weight(path) as u32).max(1),
+            channels: path.channels,
+            mtu: path.mtu,
         })
         .collect()
 }
@@ -156,8 +175,8 @@ mod tests {
             buffers: 64,
             ..super::pool(&checked.config)
         });
-        let settings = macs(&checked.config).and_then(|macs| gateway(&checked.config, &macs));
-        let settings = settings.expect("valid");
+        let settings =
+            gateway(&checked.config, &macs(&checked.config).expect("the example has them"));
         assert_eq!(settings.ports.len(), checked.config.ports.len());
         let made = gw::Gateway::new(
             settings,

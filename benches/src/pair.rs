@@ -9,8 +9,8 @@ use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MICROSECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
-    Behind, Carry, Gateway, Numbering, Oversize, PathSettings, PeerSettings, PortSettings,
-    RecoverySettings, Role, Settings,
+    Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
+    PortSettings, RecoverySettings, Role, Settings, Ttl,
 };
 
 /// The worker's LAN port.
@@ -63,13 +63,15 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
             behind: Behind::Everything,
             numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
+            ttl: Ttl::Wire,
+            absent: Absent::Forward,
             lan: LAN,
             key: vec![7; 32],
             lanes: 4_096,
             paths: vec![PathSettings {
                 name: "p1".into(),
                 port: WAN,
-                next_hop: mac(peer),
+                next_hop: NextHop::Mac(mac(peer)),
                 weight: 1,
                 channels: 1,
                 mtu: 9_000,

@@ -40,13 +40,19 @@ drop_reasons! {
     LanNoHeadroom "lan_no_headroom"
         "From the LAN, in a buffer without room for the tunnel header.",
     LanNoNextHop "lan_no_next_hop"
-        "Carried as IP, and the LAN port has no next hop to send it to.",
+        "Carried as IP, and the LAN port has no next hop, or none that answered yet.",
+    TtlExpired "ttl_expired"
+        "From the LAN, and its time to live ends at the router that a pair of gateways is.",
+    PeerAbsent "peer_absent"
+        "From the LAN, for a peer that is not there, and its packets are not to be forwarded bare.",
     RnicRepeat "rnic_repeat"
         "From the LAN, an RNIC's own repeat of what is still on its way; absorbed.",
     LanQueueFull "lan_queue_full"
         "Towards the LAN, and neither the port's queue nor the hold buffer had room.",
     WanQueueFull "wan_queue_full"
         "Towards the WAN, not numbered yet or a control message, and the port's queue was full.",
+    WanNoNextHop "wan_no_next_hop"
+        "Towards the WAN, by a path whose next hop did not answer yet.",
     WanMalformed "wan_malformed"
         "From the WAN, for this gateway's tunnel, and not a tunnel packet that can be read.",
     WanChecksum "wan_checksum"
@@ -57,6 +63,8 @@ drop_reasons! {
         "From the WAN, numbered in a session that is not the present one.",
     WanForUs "wan_for_us"
         "From the WAN, addressed to this gateway, and nothing it serves.",
+    LocalRate "local_rate"
+        "A question for the gateway's own address, beyond what it answers in a second.",
     WanDuplicate "wan_duplicate"
         "From the WAN, received before: a copy made by the network, or a repair that came twice.",
     WanTooLate "wan_too_late"

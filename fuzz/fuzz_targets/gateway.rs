@@ -14,8 +14,8 @@ use dataplane::time::{MILLISECOND, Time};
 use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
 use pipelines::gateway::{
-    Behind, Carry, Gateway, Numbering, Oversize, PathSettings, PeerSettings, PortSettings,
-    RecoverySettings, Role, Settings,
+    Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
+    PortSettings, RecoverySettings, Role, Settings, Ttl,
 };
 
 const LAN: usize = 0;
@@ -39,13 +39,15 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
             behind: Behind::Everything,
             numbering,
             carry: Carry::Ethernet,
+            ttl: Ttl::Wire,
+            absent: Absent::Forward,
             lan: LAN,
             key: b"a key of the pair".to_vec(),
             lanes: 16,
             paths: vec![PathSettings {
                 name: "p1".into(),
                 port: WAN,
-                next_hop: mac(peer),
+                next_hop: NextHop::Mac(mac(peer)),
                 weight: 1,
                 channels: 2,
                 mtu: 1_500,

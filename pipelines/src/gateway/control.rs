@@ -5,6 +5,7 @@ use dataplane::memory::Packet;
 use dataplane::port::TxQueue;
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
 
+use super::hops::readdressed;
 use super::peer::{Peer, Timer};
 use super::session::Outcome;
 use super::transparent::{arrive, told};
@@ -152,6 +153,10 @@ pub(super) fn send(
 ) {
     let keys = peer.session.keys();
     let (key, tag) = (keys.send, keys.send_tag);
+    let Some(channel) = peer.reachable(channel) else {
+        common.counters.withheld += 1;
+        return;
+    };
     let header = Header {
         kind: Kind::Control,
         channel: channel as u8,
@@ -351,6 +356,7 @@ fn repair(
         let one = Range { start: at, count: 1 };
         match sender.replay.lookup(at, now, guard) {
             Lookup::Resend(frame) => {
+                let frame = readdressed(frame, sender.outer.next_hop(), &common.pool);
                 let bytes = frame.len();
                 room = queue.push_urgent(frame).is_ok();
                 if room {

@@ -55,6 +55,16 @@ pub struct Counters {
     pub unprotected: u64,
     /// Packets no lane waits for any more although they never came.
     pub gave_up: u64,
+    /// Questions for our own address that were answered: ARP and neighbour discovery.
+    pub answered: u64,
+    /// Echo requests to our own address that were answered.
+    pub echoed: u64,
+    /// Questions sent for the Ethernet addresses of next hops.
+    pub asked: u64,
+    /// Frames of other stations that say our address is theirs.
+    pub conflicts: u64,
+    /// Messages to peers not sent, as no path to the peer has a next hop that answered.
+    pub withheld: u64,
     /// Sessions that began.
     pub sessions: u64,
     /// Dropped, a reason.

@@ -9,8 +9,10 @@ use super::classify::{Classified, classify};
 use super::control::tail_delay;
 use super::peer::{Peer, Timer};
 use super::transparent::leave;
-use super::{Behind, Carry, Oversize, Role};
+use super::ttl;
+use super::{Absent, Behind, Carry, Oversize, Role, Ttl};
 use super::{Common, Gateway};
+use crate::local::may_concern;
 use crate::recovery::{LanePosition, ReplayMemory, Seq};
 use crate::shield::{Carried, Found};
 use crate::tunnel::header::{Header, Kind};
@@ -23,8 +25,14 @@ impl Gateway {
         now: Time,
         queues: &mut [TxQueue],
     ) {
+        let is_station = self.common.own.station(port).is_some();
         for packet in burst.drain(..) {
             self.common.counters.lan_rx.add(packet.len());
+            let packet = match is_station && may_concern(packet.head()) {
+                true => self.heed(port, packet, now, queues),
+                false => Some(packet),
+            };
+            let Some(packet) = packet else { continue };
             let class = match classify(packet.head()) {
                 Ok(class) => class,
                 Err(reason) => {
@@ -54,8 +62,13 @@ impl Gateway {
         let (common, peers) = (&mut self.common, &mut self.peers);
         let Some(peer) = peers.get_mut(index) else { return };
         if !peer.session.is_up(now) {
-            common.counters.unprotected += 1;
-            common.forward_bare(port, packet, queues);
+            match peer.absent {
+                Absent::Hold => common.counters.drops.count(DropReason::PeerAbsent, packet.len()),
+                Absent::Forward => {
+                    common.counters.unprotected += 1;
+                    common.forward_bare(port, packet, queues);
+                }
+            }
             return;
         }
         if peer.streams.is_some() {
@@ -81,6 +94,14 @@ impl Gateway {
                     common.forward_bare(port, packet, queues);
                 }
             }
+            return;
+        }
+        if sender.hop.mac.is_none() {
+            common.count_hopless(packet.len());
+            return;
+        }
+        if peer.counts_hops(class) && !ttl::passes(ip_of(packet.head(), class)) {
+            common.counters.drops.count(DropReason::TtlExpired, packet.len());
             return;
         }
         let Some(queue) = queues.get_mut(sender.port) else { return };
@@ -133,6 +154,7 @@ fn number(
 ) {
     let (kind, stripped) = peer.carried(class);
     let timer = peer.timer(Timer::Sender(channel));
+    let counts_hops = peer.counts_hops(class);
     let (Some(sender), Some(next)) = (peer.senders.get_mut(channel), peer.lanes.get_mut(lane))
     else {
         return;
@@ -148,8 +170,11 @@ fn number(
         tenant: 0,
         class: 0,
     };
-    let fits = packet.trim_front(stripped)
-        && sender.outer.encapsulate(&mut packet, &header.bytes(), class.tos & DSCP);
+    let trimmed = packet.trim_front(stripped);
+    if counts_hops {
+        ttl::count_hop(packet.head_mut());
+    }
+    let fits = trimmed && sender.outer.encapsulate(&mut packet, &header.bytes(), class.tos & DSCP);
     if !fits {
         common.counters.drops.count(DropReason::LanNoHeadroom, packet.len());
         return;
@@ -182,6 +207,12 @@ fn make_room(common: &mut Common, peers: &mut [Peer], bytes: u64) {
     }
 }
 
+/// A frame from its IP header on.
+#[inline]
+fn ip_of<'a>(head: &'a [u8], class: &Classified) -> &'a [u8] {
+    head.get(usize::from(class.ip_offset)..).unwrap_or(&[])
+}
+
 impl Peer {
     /// When the oldest packet that is remembered was sent.
     fn oldest_kept(&mut self) -> Time {
@@ -208,6 +239,12 @@ impl Peer {
             (Carry::Ip, 6) => (Kind::Ipv6, class.ip_offset.into()),
             _ => (Kind::Ethernet, 0),
         }
+    }
+
+    /// Whether the pair of gateways is a hop on the way of a packet.
+    #[inline]
+    fn counts_hops(&self, class: &Classified) -> bool {
+        self.ttl == Ttl::Router && self.carry == Carry::Ip && class.ip_version != 0
     }
 
     /// Whether a packet from the LAN is this peer's to carry.

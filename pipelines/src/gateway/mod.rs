@@ -12,7 +12,9 @@
 mod classify;
 mod control;
 mod counters;
+mod hops;
 mod lan_to_wan;
+mod own;
 mod peer;
 mod session;
 mod settings;
@@ -20,6 +22,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod transparent;
+mod ttl;
 mod wan_to_lan;
 
 use std::rc::Rc;
@@ -27,10 +30,12 @@ use std::rc::Rc;
 use dataplane::memory::{Packet, Pool};
 use dataplane::port::{Burst, TxQueue};
 use dataplane::time::Time;
-use dataplane::wheel::Wheel;
+use dataplane::wheel::{TimerId, Wheel};
 use dataplane::worker::Pipeline;
 
 pub use counters::{Counters, Traffic};
+use hops::Hops;
+use own::Own;
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus};
@@ -48,6 +53,8 @@ struct Common {
     memory: ReplayMemory,
     counters: Counters,
     shield: Option<Shield>,
+    hops: Hops,
+    own: Own,
     /// Told of every packet that the shield absorbs.
     absorbed: Option<Watch>,
 }
@@ -78,10 +85,15 @@ impl Gateway {
         seed: u64,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let mut wheel = Wheel::new(settings.peers.len() as u32 * TIMERS, start);
+        // One more: the next hops'.
+        let timers = settings.peers.len() as u32 * TIMERS;
+        let mut wheel = Wheel::new(timers + 1, start);
+        wheel.set(TimerId(timers), start);
+        let mut hops = Hops::new(&settings, TimerId(timers), start);
         let mut peers = Vec::with_capacity(settings.peers.len());
         for (index, peer) in settings.peers.iter().enumerate() {
-            let peer = Peer::new(&settings, peer, index, nonce(seed, index as u64), start);
+            let nonce = nonce(seed, index as u64);
+            let peer = Peer::new(&settings, peer, index, nonce, &mut hops.neighbours, start);
             wheel.set(peer.timer(Timer::Hello), start);
             peers.push(peer);
         }
@@ -96,7 +108,10 @@ impl Gateway {
         let streams = settings.recovery.streams;
         let shield =
             settings.has_shield().then(|| Shield::new(streams, nonce(seed, u64::from(u32::MAX))));
-        let common = Common { settings, pool, wheel, memory, counters, shield, absorbed: None };
+        let own = Own::new(&settings);
+        let absorbed = None;
+        let common =
+            Common { settings, pool, wheel, memory, counters, shield, hops, own, absorbed };
         Ok(Self { common, peers, local, last_peer: 0 })
     }
 
@@ -188,7 +203,10 @@ impl Pipeline for Gateway {
 
     fn expire(&mut self, now: Time, queues: &mut [TxQueue]) {
         while let Some(timer) = self.common.wheel.expire(now) {
-            let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else { continue };
+            let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else {
+                self.ask_hops(now, queues);
+                continue;
+            };
             match Timer::from_index(timer.0 % TIMERS) {
                 Timer::Hello => control::send_hello(&mut self.common, peer, now, queues),
                 Timer::Hold if peer.streams.is_some() => {

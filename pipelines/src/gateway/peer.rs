@@ -7,11 +7,13 @@ use dataplane::time::Time;
 use dataplane::wheel::TimerId;
 
 use super::counters::Traffic;
+use super::hops::Hop;
 use super::session::Session;
 use super::settings::{
-    Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings,
+    Absent, Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings, Ttl,
 };
 use super::transparent::Streams;
+use crate::local::Neighbours;
 use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
 use crate::shield::Carried;
 use crate::tunnel::outer::{End, Outer, ip_overhead};
@@ -25,6 +27,8 @@ const TROUBLE: u32 = 2;
 /// The send side of one channel.
 pub(super) struct Sender {
     pub(super) outer: Outer,
+    /// Where it leaves to: nothing does while that is not known.
+    pub(super) hop: Hop,
     /// The WAN port it leaves by.
     pub(super) port: usize,
     /// Bytes it carries at most in a packet, behind the tunnel header.
@@ -63,6 +67,8 @@ pub(super) struct Peer {
     pub(super) address: IpAddr,
     pub(super) behind: Behind,
     pub(super) carry: Carry,
+    pub(super) ttl: Ttl,
+    pub(super) absent: Absent,
     pub(super) lan: usize,
     pub(super) session: Session,
     pub(super) senders: Vec<Sender>,
@@ -160,11 +166,12 @@ impl Peer {
         peer: &PeerSettings,
         index: usize,
         nonce: u64,
+        neighbours: &mut Neighbours,
         now: Time,
     ) -> Self {
         let recovery = &settings.recovery;
         let rtt = Rtt::assumed(recovery.initial_rtt);
-        let senders = senders(settings, peer, rtt);
+        let senders = senders(settings, peer, rtt, neighbours, now);
         let limits = OrderLimits {
             lanes: peer.lanes,
             packets: recovery.hold_packets,
@@ -174,9 +181,11 @@ impl Peer {
             address: peer.address,
             behind: peer.behind.clone(),
             carry: peer.carry,
+            ttl: peer.ttl,
+            absent: peer.absent,
             lan: peer.lan,
             session: Session::new(&peer.key, nonce, rtt, now),
-            lane_channel: spread_lanes(peer),
+            lane_channel: spread_lanes(peer, &senders),
             senders,
             receivers: Vec::with_capacity(MAX_CHANNELS),
             lanes: vec![Seq(0); peer.lanes as usize].into(),
@@ -241,6 +250,11 @@ impl Peer {
         }
     }
 
+    /// Gives the lanes to the paths anew: to those whose next hop is known.
+    pub(super) fn spread_lanes(&mut self, settings: &PeerSettings) {
+        self.lane_channel = spread_lanes(settings, &self.senders);
+    }
+
     /// Marks a lane that can be released and has no room now.
     pub(super) fn mark_ready(&mut self, lane: u16) {
         if let Some(listed) = self.is_ready.get_mut(usize::from(lane))
@@ -262,17 +276,25 @@ impl Peer {
 }
 
 /// The channels of a peer: those of its first path first.
-fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
+fn senders(
+    settings: &Settings,
+    peer: &PeerSettings,
+    rtt: Rtt,
+    neighbours: &mut Neighbours,
+    now: Time,
+) -> Vec<Sender> {
     let mut senders = Vec::new();
     for path in &peer.paths {
         for _ in 0..path.channels {
             let Some(port) = settings.ports.get(path.port) else { continue };
             let channel = senders.len() as u8;
             let from = End { mac: port.mac, address: settings.address };
-            let to = End { mac: path.next_hop, address: peer.address };
+            let hop = Hop::new(neighbours, path.port, path.next_hop, now);
+            let to = End { mac: hop.mac.unwrap_or_default(), address: peer.address };
             let overhead = ip_overhead(settings.address);
             senders.push(Sender {
                 outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
+                hop,
                 port: path.port,
                 largest: (path.mtu as usize).saturating_sub(overhead),
                 replay: Replay::new(settings.recovery.replay_packets),
@@ -289,26 +311,34 @@ fn senders(settings: &Settings, peer: &PeerSettings, rtt: Rtt) -> Vec<Sender> {
     senders
 }
 
-/// Gives each lane a channel, each path a share of the lanes in proportion to its weight.
+/// Gives each lane a channel, each path a share of the lanes in proportion to its weight: each path
+/// whose next hop is known, or all while none is.
 ///
 /// A stream keeps its lane and so its path. The lanes of the paths are interleaved evenly: the
 /// path that is furthest behind its share takes the next.
-fn spread_lanes(peer: &PeerSettings) -> Box<[u8]> {
-    let total: u64 = peer.paths.iter().map(|path| u64::from(path.weight)).sum();
+fn spread_lanes(peer: &PeerSettings, senders: &[Sender]) -> Box<[u8]> {
     let mut taken = vec![0u64; peer.paths.len()];
     let mut first = Vec::new();
+    let mut known = Vec::new();
     let mut channels = 0u8;
     for path in &peer.paths {
         first.push(channels);
+        let sender = senders.get(usize::from(channels));
+        known.push(sender.is_some_and(|sender| sender.hop.mac.is_some()));
         channels += path.channels;
     }
+    let none = !known.contains(&true);
+    let weights = peer.paths.iter().zip(&known);
+    let weights: Vec<u64> =
+        weights.map(|(path, &known)| if known || none { path.weight.into() } else { 0 }).collect();
+    let total: u64 = weights.iter().sum();
     let mut lane_channel = Vec::with_capacity(peer.lanes as usize);
     for lane in 0..u64::from(peer.lanes) {
-        let behind = |(index, path): (usize, &super::PathSettings)| {
-            let due = (lane + 1) * u64::from(path.weight);
-            due.saturating_sub(taken.get(index).map_or(0, |taken| taken * total))
+        let behind = |index: usize| {
+            let due = (lane + 1) * weights[index];
+            due.saturating_sub(taken[index] * total)
         };
-        let index = (0..peer.paths.len()).rev().max_by_key(|&i| behind((i, &peer.paths[i])));
+        let index = (0..peer.paths.len()).rev().max_by_key(|&index| behind(index));
         let index = index.unwrap_or(0);
         let channel = taken[index] % u64::from(peer.paths[index].channels.max(1));
         lane_channel.push(first[index] + channel as u8);
@@ -319,7 +349,7 @@ fn spread_lanes(peer: &PeerSettings) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PathSettings;
+    use super::super::{NextHop, PathSettings};
     use super::*;
 
     #[test]
@@ -334,7 +364,7 @@ mod tests {
         let path = |weight, channels| PathSettings {
             name: "p".into(),
             port: 1,
-            next_hop: [0; 6],
+            next_hop: NextHop::Mac([0; 6]),
             weight,
             channels,
             mtu: 9_000,
@@ -345,12 +375,14 @@ mod tests {
             behind: Behind::Everything,
             numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
+            ttl: Ttl::Wire,
+            absent: Absent::Forward,
             lan: 0,
             key: vec![0; 16],
             lanes: 64,
             paths: vec![path(3, 2), path(1, 1)],
         };
-        let lanes = spread_lanes(&peer);
+        let lanes = spread_lanes(&peer, &[]);
         let count = |channel| lanes.iter().filter(|&&c| c == channel).count();
         assert_eq!((count(0), count(1), count(2)), (24, 24, 16));
         assert!(lanes.chunks(4).all(|four| four.iter().filter(|&&c| c == 2).count() == 1));

@@ -30,7 +30,17 @@ pub struct PortSettings {
     /// Where a packet for no peer goes, bare: the port at the other end of the wire.
     pub bump: usize,
     /// LAN ports at a routed edge: where a packet that was carried as IP is sent to.
-    pub next_hop: Option<Mac>,
+    pub next_hop: Option<NextHop>,
+}
+
+/// The next station on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextHop {
+    /// Its Ethernet address.
+    Mac(Mac),
+    /// Its IP address: asked for by ARP or neighbour discovery. Until it is known, nothing is sent
+    /// there.
+    Address(IpAddr),
 }
 
 /// What a peer's tunnel carries.
@@ -40,6 +50,26 @@ pub enum Carry {
     Ethernet,
     /// IP packets: the far side writes an Ethernet header of its own.
     Ip,
+}
+
+/// What becomes of the time to live (IPv6: the hop limit) of packets carried as IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ttl {
+    /// It stays: the gateways are a wire.
+    #[default]
+    Wire,
+    /// It is one less: the gateways are a router. A packet that has none left is dropped.
+    Router,
+}
+
+/// What happens to a peer's packets from the LAN while no session with it is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Absent {
+    /// They are forwarded bare, unprotected, and counted.
+    #[default]
+    Forward,
+    /// They are dropped, with a reason.
+    Hold,
 }
 
 /// What happens to a packet that does not fit its path once encapsulated.
@@ -92,8 +122,8 @@ pub struct PathSettings {
     pub name: String,
     /// The WAN port, an index into [`Settings::ports`].
     pub port: usize,
-    /// Ethernet address of the next hop on it.
-    pub next_hop: Mac,
+    /// The next hop on it.
+    pub next_hop: NextHop,
     /// Share of the traffic, relative to the peer's other paths; at least 1.
     pub weight: u32,
     /// FIFO channels, each an outer 5-tuple of its own: 1 to [`MAX_CHANNELS`] for all paths.
@@ -128,6 +158,10 @@ pub struct PeerSettings {
     pub numbering: Numbering,
     /// How it is carried, in a tunnel.
     pub carry: Carry,
+    /// What becomes of the time to live of what is carried as IP.
+    pub ttl: Ttl,
+    /// What happens to its packets while it is not there.
+    pub absent: Absent,
     /// The LAN port that what it sends us leaves by, an index into [`Settings::ports`].
     pub lan: usize,
     /// Pre-shared key of the control messages: 16 to 64 bytes.

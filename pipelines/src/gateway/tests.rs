@@ -1,5 +1,6 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod local;
 mod status;
 mod transparent;
 
@@ -34,13 +35,15 @@ fn settings(own: u8, peer: u8) -> Settings {
             behind: Behind::Everything,
             numbering: Numbering::Tunnel,
             carry: Carry::Ethernet,
+            ttl: Ttl::Wire,
+            absent: Absent::Forward,
             lan: LAN,
             key: b"a key of the pair".to_vec(),
             lanes: 16,
             paths: vec![PathSettings {
                 name: "p1".into(),
                 port: WAN,
-                next_hop: mac(peer),
+                next_hop: NextHop::Mac(mac(peer)),
                 weight: 1,
                 channels: 2,
                 mtu: 1_500,
@@ -409,7 +412,7 @@ fn carried_as_ip_the_far_side_writes_the_ethernet_header() {
         settings.peers[0].carry = Carry::Ip;
         let prefix = Prefix { address: [10, 0, 0, 0].into(), length: 8 };
         settings.peers[0].behind = Behind::Prefixes(vec![prefix]);
-        settings.ports[LAN].next_hop = Some(next_hop);
+        settings.ports[LAN].next_hop = Some(NextHop::Mac(next_hop));
     });
     let mut packet = frame(1, 0, 64);
     packet[12..24].copy_from_slice(&[0x08, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17]);

@@ -9,6 +9,7 @@ use super::classify::{Classified, classify, may_answer};
 use super::peer::{Peer, Timer};
 use super::transparent::arrive;
 use super::{Common, Gateway, control};
+use crate::local::may_concern;
 use crate::recovery::{Arrival, LanePosition, Placement};
 use crate::tunnel::header::{HEADER_LEN, Header, Kind};
 use crate::tunnel::outer::{Incoming, Local};
@@ -37,12 +38,21 @@ impl Gateway {
                     None => DropReason::WanUnknownPeer,
                 },
                 Incoming::Bare => {
-                    self.bare(port, packet, now, queues);
+                    let packet = match may_concern(packet.head()) {
+                        true => self.heed(port, packet, now, queues),
+                        false => Some(packet),
+                    };
+                    packet.into_iter().for_each(|packet| self.bare(port, packet, now, queues));
                     continue;
                 }
                 Incoming::Malformed => DropReason::WanMalformed,
                 Incoming::BadChecksum => DropReason::WanChecksum,
-                Incoming::ForUs => DropReason::WanForUs,
+                Incoming::ForUs => {
+                    if let Some(packet) = self.heed(port, packet, now, queues) {
+                        self.common.counters.drops.count(DropReason::WanForUs, packet.len());
+                    }
+                    continue;
+                }
             };
             self.common.counters.drops.count(drop, packet.len());
         }
@@ -155,7 +165,13 @@ fn tunnelled(
     peer.touched |= 1 << channel;
     if let Some(packet) = common.decapsulate(peer, packet, header.kind) {
         place(common, peer, header.at, packet, now, queues);
+        return;
     }
+    // It cannot be delivered: its lane does not wait for it.
+    if peer.order.gone(header.at.lane, header.at.seq, now) {
+        release(common, peer, header.at.lane, now, queues);
+    }
+    watch_hold(common, peer);
 }
 
 impl Common {
@@ -170,7 +186,7 @@ impl Common {
             Kind::Ipv6 => [0x86, 0xdd],
         };
         let port = self.settings.ports.get(peer.lan)?;
-        let header = port.next_hop.zip(packet.prepend(ETHERNET_LEN));
+        let header = self.hops.lan(peer.lan).zip(packet.prepend(ETHERNET_LEN));
         let Some((next_hop, header)) = header else {
             self.counters.drops.count(DropReason::LanNoNextHop, packet.len());
             return None;

@@ -78,18 +78,18 @@ pub enum Wants {
     Echo,
 }
 
-/// Whether a frame may concern a station: ARP, or ICMPv6, without a VLAN tag. Everything for our
-/// own Ethernet address may as well.
+/// Whether a frame may concern a station: ARP, or neighbour discovery, without a VLAN tag.
+/// Everything for our own Ethernet address may as well.
 #[inline]
 #[must_use]
 pub fn may_concern(head: &[u8]) -> bool {
-    match head.first_chunk::<21>() {
-        Some(head) => match [head[12], head[13]] {
-            [0x08, 0x06] => true,
-            [0x86, 0xdd] => head[20] == 58,
-            _ => false,
-        },
-        None => false,
+    match head {
+        [_, _, _, _, _, _, _, _, _, _, _, _, 0x08, 0x06, ..] => true,
+        [_, _, _, _, _, _, _, _, _, _, _, _, 0x86, 0xdd, ip @ ..] => {
+            // ICMPv6, and a solicitation or an advertisement of a neighbour.
+            ip.get(6) == Some(&58) && matches!(ip.get(40), Some(135 | 136))
+        }
+        _ => false,
     }
 }
 

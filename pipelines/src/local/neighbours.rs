@@ -14,6 +14,9 @@ const REFRESH: Nanos = 30 * SECOND;
 /// Questions of one refresh: who does not answer these has until the next.
 const TRIES: u32 = 3;
 
+/// A neighbour does not change more often: who says so too fast is not believed.
+const LOCKED: Nanos = SECOND;
+
 /// A neighbour, as it is known at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbour {
@@ -55,6 +58,8 @@ pub enum Heard {
 struct Entry {
     known: Neighbour,
     heard: Time,
+    /// When its Ethernet address last became known, or another.
+    changed: Time,
     /// When the next question is due.
     due: Time,
     /// Questions since it was last heard.
@@ -72,7 +77,7 @@ impl Neighbours {
             return index;
         }
         let known = Neighbour { port, address, mac: None, age: None, unanswered: 0, changes: 0 };
-        self.0.push(Entry { known, heard: now, due: now, tries: 0 });
+        self.0.push(Entry { known, heard: now, changed: now, due: now, tries: 0 });
         self.0.len() - 1
     }
 
@@ -95,13 +100,17 @@ impl Neighbours {
         let Some(entry) = self.0.get_mut(index) else { return Heard::Stranger };
         let before = entry.known.mac;
         let changes = before.is_some_and(|before| before != mac);
-        if changes && !replaces {
+        if changes && (!replaces || now.since(entry.changed) < LOCKED) {
             return Heard::Known;
         }
         (entry.heard, entry.due, entry.tries) = (now, now.after(REFRESH), 0);
         entry.known.mac = Some(mac);
         entry.known.changes += u64::from(changes);
-        if before == Some(mac) { Heard::Known } else { Heard::New(index) }
+        if before == Some(mac) {
+            return Heard::Known;
+        }
+        entry.changed = now;
+        Heard::New(index)
     }
 
     /// When the next question is due; [`Time::NEVER`] if no neighbour is wanted.

@@ -298,6 +298,8 @@ fn a_neighbour_is_asked_for_until_it_answers_and_refreshed() {
     let now = Time(80 * SECOND);
     assert_eq!(table.hear(1, ASKER4.into(), other, false, now), Heard::Known);
     assert_eq!(table.hear(1, ASKER4.into(), other, true, now), Heard::New(hop));
+    // Two that quarrel have it in turns, not in every packet.
+    assert_eq!(table.hear(1, ASKER4.into(), THEIRS, true, now.after(SECOND / 2)), Heard::Known);
     let known = table.report(now).next().expect("one");
     assert_eq!((known.mac, known.changes, known.age), (Some(other), 1, Some(0)));
 }

@@ -100,6 +100,25 @@ impl Outer {
         Self { template, checksum: checksum || !from.address.is_ipv4(), ip_sum, udp_sum }
     }
 
+    /// The Ethernet address that packets are sent to.
+    #[must_use]
+    pub fn next_hop(&self) -> Mac {
+        let template: &[u8] = match &self.template {
+            Template::Ipv4(template) => template,
+            Template::Ipv6(template) => template,
+        };
+        template.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Sends packets to another Ethernet address from now on. No checksum covers it.
+    pub fn set_next_hop(&mut self, mac: Mac) {
+        let template: &mut [u8] = match &mut self.template {
+            Template::Ipv4(template) => template,
+            Template::Ipv6(template) => template,
+        };
+        template.iter_mut().zip(mac).for_each(|(to, from)| *to = from);
+    }
+
     /// Puts the headers before `packet`, the tunnel header `tunnel` closest to it. `tos`: the type
     /// of service or traffic class. `false`, and nothing changes, if there is no headroom or the
     /// packet does not fit in an IP packet.
