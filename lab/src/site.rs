@@ -15,6 +15,7 @@ use pipelines::gateway::{
     RecoverySettings, Role, Settings, SettingsError, Ttl,
 };
 
+use crate::random::Random;
 use crate::scenario::{Bounds, Scenario, Source};
 use crate::traffic::Plan;
 
@@ -64,8 +65,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The gateway of site `side`, 0 or 1.
-    pub(crate) fn new(scenario: &Scenario, side: usize) -> Result<Self, SiteError> {
+    /// The gateway of site `side`, 0 or 1, that starts at `now` after `lives` others.
+    pub(crate) fn new(
+        scenario: &Scenario,
+        side: usize,
+        lives: usize,
+        now: Time,
+    ) -> Result<Self, SiteError> {
         let settings = settings(scenario, side);
         let (buffers, buffer_bytes) = buffers(scenario);
         let pool = Rc::new(Pool::new(PoolSettings {
@@ -73,13 +79,12 @@ impl Site {
             buffer_bytes,
             headroom: HEADROOM,
         })?);
-        let (clock, hand) = Clock::virtual_at(Time::ZERO);
+        let (clock, hand) = Clock::virtual_at(now);
         let pairs = (0..settings.ports.len()).map(|_| ring::pair(RING));
         let (ports, ends): (Vec<_>, Vec<_>) = pairs.unzip();
         let ports = ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();
-        // Both gateways of a run need nonces of their own.
-        let seed = scenario.seed.wrapping_mul(2).wrapping_add(side as u64);
-        let mut gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, seed)?;
+        let seed = nonce_seed(scenario.seed, side, lives);
+        let mut gateway = Gateway::new(settings, Rc::clone(&pool), now, seed)?;
         let absorbed = Rc::<RefCell<Vec<_>>>::default();
         let list = Rc::clone(&absorbed);
         gateway.watch_absorbed(Box::new(move |packet| {
@@ -133,11 +138,15 @@ impl Site {
         self.missed
     }
 
-    /// Ends the run: lets go of everything, and returns how many buffers are not home then.
-    pub(crate) fn close(&mut self, now: Time) -> u32 {
+    /// Ends its life: lets go of everything. What is not home then is under way, or lost.
+    pub(crate) fn close(&mut self, now: Time) {
         self.worker.pipeline_mut().clear();
         self.work(now, |_, _| {});
         self.worker.pipeline_mut().clear();
+    }
+
+    /// Packet buffers that are not home; after [`Site::close`], those that frames under way keep.
+    pub(crate) fn in_use(&self) -> u32 {
         self.pool.stats().in_use
     }
 }
@@ -151,18 +160,31 @@ pub(crate) fn patience(scenario: &Scenario) -> Nanos {
 }
 
 fn recovery(scenario: &Scenario) -> RecoverySettings {
-    let Bounds { replay_bytes, hold_bytes, .. } = scenario.bounds;
+    let Bounds { replay_bytes, hold_bytes, replay_packets, hold_packets, .. } = scenario.bounds;
     let settings = RecoverySettings { replay_bytes, hold_bytes, ..RecoverySettings::default() };
-    let Some(plan) = plan(scenario) else { return settings };
+    let bounded = |settings: RecoverySettings| RecoverySettings {
+        replay_packets: replay_packets.unwrap_or(settings.replay_packets),
+        hold_packets: hold_packets.unwrap_or(settings.hold_packets),
+        ..settings
+    };
+    let Some(plan) = plan(scenario) else { return bounded(settings) };
     // All that the memory holds may be of one channel.
     let packets = |bytes| {
         let packets = plan.packets_in(bytes).next_power_of_two();
         packets.clamp(MIN_PACKETS, MAX_PACKETS) as u32
     };
-    RecoverySettings {
+    bounded(RecoverySettings {
         replay_packets: packets(replay_bytes),
         hold_packets: packets(hold_bytes),
         ..settings
+    })
+}
+
+/// What a gateway draws its nonce from: another one for each site, and for each of its lives.
+fn nonce_seed(seed: u64, side: usize, lives: usize) -> u64 {
+    match lives {
+        0 => seed.wrapping_mul(2).wrapping_add(side as u64),
+        _ => Random::derive(seed, &[0x4c49_4645, side as u64, lives as u64]).bits(),
     }
 }
 
