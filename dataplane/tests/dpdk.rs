@@ -15,7 +15,8 @@ use std::process::Command;
 const SCENARIO: &str = "DPDK_SCENARIO";
 
 /// Scenarios that need a network namespace of their own, and so root.
-const NETWORKED: [&str; 3] = [
+const NETWORKED: [&str; 4] = [
+    "frames_are_steered_or_spread",
     "a_tap_carries_frames_to_the_kernel",
     "jumbo_frames_pass_an_interface_of_the_kernel",
     "every_driver_that_is_promised_comes_up",
@@ -78,6 +79,7 @@ scenarios! {
     every_driver_that_is_promised_comes_up,
     what_cannot_be_started_says_why,
     hugepages_are_used_or_named,
+    frames_are_steered_or_spread,
     whoever_starts_it_keeps_its_core,
     buffers_run_out_and_come_back,
 }

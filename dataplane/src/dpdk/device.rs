@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys as sys;
 
-use super::error::checked;
+use super::error::{checked, logged};
 use super::mempool::Mbufs;
 use super::{DpdkError, Eal, Mempool, setup};
 
@@ -169,9 +169,11 @@ impl Device {
         for (version, ipv6) in [("IPv4", 0), ("IPv6", 1)] {
             let mut why: *const c_char = std::ptr::null();
             let port = self.running.port;
-            // SAFETY: a started port; what `why` then points to is a constant, or lasts until this
-            // thread's next call.
-            let code = unsafe { sys::dpdk_steer_udp(port, ipv6, udp_port, queue, &raw mut why) };
+            let (code, log) = logged(|| {
+                // SAFETY: a started port; what `why` then points to is a constant, or lasts until
+                // this thread's next call.
+                unsafe { sys::dpdk_steer_udp(port, ipv6, udp_port, queue, &raw mut why) }
+            });
             if code < 0 {
                 let why = if why.is_null() {
                     String::new()
@@ -183,7 +185,7 @@ impl Device {
                     "{} cannot bring UDP port {udp_port} over {version} to queue {queue}: {why}",
                     self.running.name
                 );
-                return Err(DpdkError::of(&what, code, ""));
+                return Err(DpdkError::of(&what, code, &log));
             }
         }
         Ok(())

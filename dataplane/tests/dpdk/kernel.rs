@@ -156,6 +156,22 @@ pub(crate) fn interface() {
     assert_eq!(site.close(), 0);
 }
 
+pub(crate) fn steered() {
+    let eal = eal();
+    let mempools = [mempool(eal), mempool(eal)];
+    let both = [&mempools[0], &mempools[1]];
+    let null = Device::open(eal, &wish("net_null0", 1500), &both).expect("two queues");
+    let error = null.steer(4791, 1).expect_err("it cannot").to_string();
+    assert!(error.contains("UDP port 4791 over IPv4 to queue 1"), "{error}");
+    let device = Device::open(eal, &wish("net_tap0,iface=gateway0", 1500), &both).expect("two");
+    // It can where the kernel has the classifier for it; either way it goes on.
+    if let Err(error) = device.steer(4791, 1) {
+        assert!(error.to_string().starts_with("net_tap0 cannot bring UDP port 4791"), "{error}");
+    }
+    assert_eq!(device.notes(), [""; 0]);
+    assert!(null.notes().iter().any(|note| note.contains("RSS key")), "{:?}", null.notes());
+}
+
 /// Whether a frame is a UDP packet over IPv4 to that address.
 fn is_to(frame: &[u8], address: [u8; 4]) -> bool {
     frame.len() >= 42 && frame[12..14] == [8, 0] && frame[23] == 17 && frame[30..34] == address

@@ -27,6 +27,7 @@ pub(crate) fn play(name: &str) {
         "every_driver_that_is_promised_comes_up" => crate::kernel::drivers(),
         "what_cannot_be_started_says_why" => errors(),
         "hugepages_are_used_or_named" => hugepages(),
+        "frames_are_steered_or_spread" => crate::kernel::steered(),
         "whoever_starts_it_keeps_its_core" => affinity(),
         "buffers_run_out_and_come_back" => exhausted(),
         _ => panic!("no scenario {name}"),
