@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{configuration, inspect, lab, replay};
+use crate::{configuration, inspect, lab, replay, run, show};
 
 /// A packet gateway that carries RoCEv2 across lossy wide-area networks.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Inspect(inspect::Args),
     Lab(Box<lab::Args>),
     Replay(replay::Args),
+    Run(run::Args),
+    Show(show::Args),
     Config(configuration::Args),
 }
 
@@ -43,6 +45,8 @@ impl Cli {
             Command::Inspect(args) => inspect::run(&args),
             Command::Lab(args) => lab::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Run(args) => run::run(&args),
+            Command::Show(args) => show::run(&args),
             Command::Config(args) => configuration::run(&args),
         }
     }

@@ -7,7 +7,10 @@ mod inspect;
 mod lab;
 mod replay;
 mod report;
+mod run;
 mod settings;
+mod show;
+mod status;
 
 use std::process::ExitCode;
 

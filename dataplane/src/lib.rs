@@ -10,6 +10,7 @@
 //! | [`capture`] | capture files: pcap and pcapng, streamed |
 //! | [`handover`] | rings between workers, and the port that hands over what is another's |
 //! | [`worker`] | receive, decide, fire timers, send: one core |
+//! | [`idle`] | what a worker does when nothing is to do |
 //! | [`time`], [`wheel`], [`cycles`] | clocks, timers, what a stage costs |
 //! | [`drops`] | the one enum of drop reasons, and its counters |
 //!
@@ -23,6 +24,7 @@ pub mod cycles;
 pub mod dpdk;
 pub mod drops;
 pub mod handover;
+pub mod idle;
 pub mod memory;
 pub mod netdev;
 pub mod port;

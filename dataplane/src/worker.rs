@@ -65,6 +65,8 @@ pub struct Worker<P> {
     pipeline: P,
     clock: Clock,
     burst: Burst,
+    /// Ports that nothing is received from any more.
+    stopped: Vec<bool>,
     counters: WorkerCounters,
 }
 
@@ -80,6 +82,7 @@ impl<P: Pipeline> Worker<P> {
             pipeline,
             clock,
             burst: Burst::new(),
+            stopped: vec![false; count],
             counters: WorkerCounters {
                 receive: stages.clone(),
                 pipeline: stages.clone(),
@@ -95,6 +98,9 @@ impl<P: Pipeline> Worker<P> {
         let mut busy = false;
         let mut before = cycles::read();
         for (index, port) in self.ports.iter_mut().enumerate() {
+            if self.stopped[index] {
+                continue;
+            }
             let received = port.receive(now, &mut self.burst);
             let after = cycles::read();
             self.counters.receive[index].add(received, after - before);
@@ -139,6 +145,19 @@ impl<P: Pipeline> Worker<P> {
     pub fn next_event(&self) -> Option<Time> {
         let arrivals = self.ports.iter().filter_map(|port| port.next_arrival());
         arrivals.chain(self.pipeline.next_deadline()).min()
+    }
+
+    /// Receives nothing more from a port: what is under way is brought to its end.
+    pub fn stop_receiving(&mut self, port: usize) {
+        if let Some(stopped) = self.stopped.get_mut(port) {
+            *stopped = true;
+        }
+    }
+
+    /// The time on the worker's clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// Frames that wait to leave.
@@ -220,6 +239,8 @@ mod tests {
         assert!(worker.round() && worker.round() && !worker.round());
         let out: Vec<u8> = std::iter::from_fn(|| right_end.take()).map(|f| f.head()[0]).collect();
         assert_eq!(out, (0..40).collect::<Vec<_>>());
+        worker.stop_receiving(1);
+        assert!(right_end.inject(pool.copy(&[9]).expect("buffers")).is_ok() && !worker.round());
 
         assert_eq!(worker.next_event(), Some(Time(5)));
         hand.set(Time(5));

@@ -332,6 +332,20 @@ impl Port for AfXdpPort {
         let own = self.afxdp_counters();
         PortCounters { rx_missed: own.rx_dropped + own.rx_ring_full, ..self.counters }
     }
+
+    fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
+        let own = self.afxdp_counters();
+        each("rx_ring_full", own.rx_ring_full);
+        each("rx_dropped", own.rx_dropped);
+        each("fill_ring_empty", own.fill_ring_empty);
+        each("pool_empty", own.pool_empty);
+        each("invalid", own.invalid);
+        each("alien", own.alien);
+        each("tx_copied", own.tx_copied);
+        each("tx_refused", own.tx_refused);
+        each("tx_wakeups", own.tx_wakeups);
+        each("rx_wakeups", own.rx_wakeups);
+    }
 }
 
 impl AfXdpPort {

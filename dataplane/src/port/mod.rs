@@ -84,4 +84,10 @@ pub trait Port {
 
     /// The port's counters now.
     fn counters(&self) -> PortCounters;
+
+    /// Gives the driver's own counters to `each`, with their names: now and then, not for every
+    /// packet.
+    fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
+        let _ = each;
+    }
 }

@@ -1,0 +1,278 @@
+//! Where workers publish what they counted, and others read it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use config::model::{Config, Role};
+use dataplane::drops::Drops;
+use dataplane::memory::PoolStats;
+use dataplane::port::PortCounters;
+use dataplane::time::Time;
+use dataplane::worker::{StageCounters, Worker, WorkerCounters};
+use pipelines::gateway::{self, Counters, Gateway, PeerStatus};
+use pipelines::recovery::ReplayMemory;
+
+use super::devices::Device;
+use crate::status::{self, PathStatus, PortStatus, StageStatus, Status, Traffic, WorkerStatus};
+
+/// What a worker says of itself.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    /// Whether it was ever taken.
+    pub(super) taken: bool,
+    pub(super) pinned: bool,
+    counters: Counters,
+    worker: WorkerCounters,
+    ports: Vec<PortCounters>,
+    details: Vec<BTreeMap<&'static str, u64>>,
+    buffers: Option<PoolStats>,
+    replay: ReplayMemory,
+    pub(super) peers: Vec<PeerStatus>,
+    /// How packets come up from each port.
+    pub(super) modes: Vec<(String, Vec<String>)>,
+}
+
+impl Snapshot {
+    /// Takes what a worker counted so far. It allocates the first time only, but for the names of
+    /// drivers' counters.
+    pub(super) fn take(&mut self, worker: &Worker<Gateway>, buffers: PoolStats, now: Time) {
+        let gateway = worker.pipeline();
+        self.taken = true;
+        self.counters.clone_from(gateway.counters());
+        self.worker.clone_from(worker.counters());
+        self.ports.clear();
+        self.ports.extend(worker.ports().iter().map(|port| port.counters()));
+        self.details.resize_with(self.ports.len(), BTreeMap::new);
+        for (port, detail) in worker.ports().iter().zip(&mut self.details) {
+            port.details(&mut |name, count| _ = detail.insert(name, count));
+        }
+        self.buffers = Some(buffers);
+        self.replay = gateway.replay_memory();
+        gateway.peers_status(now, &mut self.peers);
+    }
+}
+
+/// The board: one place a worker. A worker whose place is being read passes on and publishes the
+/// next time, so it never waits.
+pub(super) struct Board {
+    pub(super) places: Vec<Mutex<Snapshot>>,
+    began: Instant,
+}
+
+impl Board {
+    pub(super) fn new(workers: usize) -> Self {
+        let places = (0..workers).map(|_| Mutex::default()).collect();
+        Self { places, began: Instant::now() }
+    }
+
+    /// Reads one place.
+    fn read<T>(&self, worker: usize, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        let place = self.places.get(worker)?;
+        // Values a worker left while it panicked are still counts.
+        Some(read(&place.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Whether each peer has a session, a worker.
+    pub(super) fn sessions(&self) -> Vec<Vec<bool>> {
+        let up = |worker| {
+            self.read(worker, |shot| shot.peers.iter().map(|peer| peer.up).collect::<Vec<_>>())
+        };
+        (0..self.places.len()).filter_map(up).collect()
+    }
+
+    /// How the gateway stands.
+    pub(super) fn status(&self, config: &Config, devices: &[Device], draining: bool) -> Status {
+        let mut status = Status {
+            gateway: config.gateway.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state: if draining { "draining" } else { "running" }.to_owned(),
+            uptime_seconds: self.began.elapsed().as_millis() as f64 / 1e3,
+            ports: config.ports.iter().zip(devices).map(port).collect(),
+            peers: config.peers.iter().map(|of| peer(of, config)).collect(),
+            workers: Vec::new(),
+            counters: BTreeMap::new(),
+            drops: BTreeMap::new(),
+        };
+        for (worker, core) in config.workers.cores.iter().enumerate() {
+            self.read(worker, |shot| add(&mut status, shot, (worker, *core), config));
+        }
+        let workers = status.workers.len();
+        for peer in &mut status.peers {
+            peer.up = peer.sessions == workers && workers > 0;
+        }
+        status
+    }
+}
+
+fn port((port, device): (&config::model::Port, &Device)) -> PortStatus {
+    PortStatus {
+        name: port.name.clone(),
+        role: if port.role == Role::Lan { "lan" } else { "wan" }.to_owned(),
+        driver: device.driver.to_owned(),
+        device: device.device.clone(),
+        mode: String::new(),
+        refused: Vec::new(),
+        mac: config::mac::Mac(device.mac).to_string(),
+        mtu: device.mtu,
+        link: device.link(),
+        rx: Traffic::default(),
+        rx_missed: 0,
+        tx: Traffic::default(),
+        detail: BTreeMap::new(),
+    }
+}
+
+fn peer(peer: &config::model::Peer, config: &Config) -> status::PeerStatus {
+    let path = |path: &config::model::Path| PathStatus {
+        name: path.name.clone(),
+        port: config.ports.get(path.port).map_or_else(String::new, |port| port.name.clone()),
+        sent: Traffic::default(),
+        resent: Traffic::default(),
+        unconfirmed: 0,
+        rtt_us: 0.0,
+        troubled: false,
+    };
+    status::PeerStatus {
+        name: peer.name.clone(),
+        address: peer.address.to_string(),
+        sessions: 0,
+        up: false,
+        received: Traffic::default(),
+        repaired: 0,
+        missing: 0,
+        held: 0,
+        held_high_water_bytes: 0,
+        paths: peer.paths.iter().map(path).collect(),
+    }
+}
+
+/// Adds what one worker counted.
+fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), config: &Config) {
+    for (index, port) in status.ports.iter_mut().enumerate() {
+        if let Some(counted) = shot.ports.get(index) {
+            port.rx.add(counted.rx_packets, counted.rx_bytes);
+            port.rx_missed += counted.rx_missed;
+            port.tx.add(counted.tx_packets, counted.tx_bytes);
+        }
+        for (name, count) in shot.details.get(index).into_iter().flatten() {
+            *port.detail.entry((*name).to_owned()).or_default() += count;
+        }
+        if let Some((mode, refused)) = shot.modes.get(index) {
+            // Queues may differ: the first worker's mode speaks for all that share it.
+            if port.mode.is_empty() {
+                port.mode.clone_from(mode);
+            } else if port.mode != *mode {
+                port.mode = format!("{}, {mode}", port.mode);
+            }
+            port.refused.extend(refused.iter().filter(|_| worker == 0).cloned());
+        }
+    }
+    for (to, from) in status.peers.iter_mut().zip(&shot.peers) {
+        add_peer(to, from);
+    }
+    for (name, count) in counters(&shot.counters) {
+        *status.counters.entry(name.to_owned()).or_default() += count;
+    }
+    let drops = drops(&shot.counters.drops);
+    for (reason, traffic) in &drops {
+        status.drops.entry(reason.clone()).or_default().add(traffic.packets, traffic.bytes);
+    }
+    let buffers = shot.buffers;
+    let of = |pick: fn(PoolStats) -> u32| buffers.map_or(0, pick);
+    status.workers.push(WorkerStatus {
+        worker,
+        core,
+        pinned: shot.pinned,
+        busy_rounds: shot.worker.busy_rounds,
+        idle_rounds: shot.worker.idle_rounds,
+        buffers: of(|stats| stats.capacity),
+        buffers_in_use: of(|stats| stats.in_use),
+        buffers_high_water: of(|stats| stats.high_water),
+        buffers_exhausted: buffers.map_or(0, |stats| stats.exhausted),
+        replay_bytes: shot.replay.bytes,
+        replay_high_water_bytes: shot.replay.high_water,
+        stages: stages(&shot.worker, config),
+        drops,
+    });
+}
+
+fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
+    to.sessions += usize::from(from.up);
+    to.received.add(from.received.packets, from.received.bytes);
+    to.repaired += from.repaired;
+    to.missing += from.missing;
+    to.held += from.held;
+    to.held_high_water_bytes = to.held_high_water_bytes.max(from.held_high_water_bytes);
+    for (to, from) in to.paths.iter_mut().zip(&from.paths) {
+        to.sent.add(from.sent.packets, from.sent.bytes);
+        to.resent.add(from.resent.packets, from.resent.bytes);
+        to.unconfirmed += from.unconfirmed;
+        to.rtt_us = to.rtt_us.max(from.rtt as f64 / 1e3);
+        to.troubled |= from.troubled;
+    }
+}
+
+fn drops(drops: &Drops) -> BTreeMap<String, Traffic> {
+    let one = |(reason, packets)| {
+        let traffic = Traffic { packets, bytes: drops.bytes(reason) };
+        (reason.name().to_owned(), traffic)
+    };
+    drops.seen().map(one).collect()
+}
+
+fn stages(worker: &WorkerCounters, config: &Config) -> Vec<StageStatus> {
+    let stage = |stage: &str, port: &str, counted: &StageCounters| StageStatus {
+        stage: stage.to_owned(),
+        port: port.to_owned(),
+        calls: counted.calls,
+        packets: counted.packets,
+        cycles: counted.cycles,
+    };
+    let ports = [
+        ("receive", &worker.receive),
+        ("pipeline", &worker.pipeline),
+        ("transmit", &worker.transmit),
+    ];
+    let mut stages = Vec::new();
+    for (name, counted) in ports {
+        let ports = config.ports.iter().zip(counted);
+        stages.extend(ports.map(|(port, counted)| stage(name, &port.name, counted)));
+    }
+    stages.push(stage("timers", "", &worker.timers));
+    stages
+}
+
+/// The gateway's counters by name.
+fn counters(counters: &Counters) -> [(&'static str, u64); 25] {
+    let gateway::Counters { lan_rx, lan_tx, wan_rx, tunnelled, numbered, unnumbered, .. } =
+        counters;
+    [
+        ("lan_rx_packets", lan_rx.packets),
+        ("lan_rx_bytes", lan_rx.bytes),
+        ("lan_tx_packets", lan_tx.packets),
+        ("lan_tx_bytes", lan_tx.bytes),
+        ("wan_rx_packets", wan_rx.packets),
+        ("wan_rx_bytes", wan_rx.bytes),
+        ("tunnelled_packets", tunnelled.packets),
+        ("tunnelled_bytes", tunnelled.bytes),
+        ("numbered_packets", numbered.packets),
+        ("numbered_bytes", numbered.bytes),
+        ("unnumbered_packets", unnumbered.packets),
+        ("unnumbered_bytes", unnumbered.bytes),
+        ("resent_packets", counters.resent.packets),
+        ("resent_bytes", counters.resent.bytes),
+        ("control_packets", counters.control.packets),
+        ("control_bytes", counters.control.bytes),
+        ("nacks_sent", counters.nacks_sent),
+        ("numbers_asked", counters.numbers_asked),
+        ("repaired", counters.repaired),
+        ("reordered", counters.reordered),
+        ("forwarded_bare", counters.forwarded_bare),
+        ("oversize_forwarded", counters.oversize_forwarded),
+        ("unprotected", counters.unprotected),
+        ("gave_up", counters.gave_up),
+        ("sessions", counters.sessions),
+    ]
+}

@@ -1,0 +1,201 @@
+//! How a running gateway stands: one value with three faces, JSON, tables and Prometheus text.
+//!
+//! It is made from what the workers publish; the JSON field names are a contract.
+
+mod prometheus;
+mod tables;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use prometheus::write_prometheus;
+pub(crate) use tables::{What, write_tables};
+
+/// A running gateway at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) gateway: String,
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    /// `running`, or `draining` after it was told to end.
+    pub(crate) state: String,
+    pub(crate) uptime_seconds: f64,
+    pub(crate) ports: Vec<PortStatus>,
+    pub(crate) peers: Vec<PeerStatus>,
+    pub(crate) workers: Vec<WorkerStatus>,
+    /// What the gateway counted, over all workers.
+    pub(crate) counters: BTreeMap<String, u64>,
+    /// What was dropped, a reason, over all workers.
+    pub(crate) drops: BTreeMap<String, Traffic>,
+}
+
+/// Packets and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Traffic {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Traffic {
+    pub(crate) fn add(&mut self, packets: u64, bytes: u64) {
+        self.packets += packets;
+        self.bytes += bytes;
+    }
+}
+
+/// A port: the queues of all workers together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PortStatus {
+    pub(crate) name: String,
+    /// `lan` or `wan`.
+    pub(crate) role: String,
+    pub(crate) driver: String,
+    /// The interface or device behind it.
+    pub(crate) device: String,
+    /// How packets come up from it: the mode obtained, which may be less than the one wished for.
+    pub(crate) mode: String,
+    /// Better modes that were refused, and why.
+    pub(crate) refused: Vec<String>,
+    pub(crate) mac: String,
+    pub(crate) mtu: u32,
+    /// Whether the link is up; unknown for ports without one.
+    pub(crate) link: Option<bool>,
+    pub(crate) rx: Traffic,
+    pub(crate) rx_missed: u64,
+    pub(crate) tx: Traffic,
+    /// The driver's own counters.
+    pub(crate) detail: BTreeMap<String, u64>,
+}
+
+/// A gateway at another site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PeerStatus {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    /// Workers that have a session with it.
+    pub(crate) sessions: usize,
+    /// Whether all of them have.
+    pub(crate) up: bool,
+    pub(crate) received: Traffic,
+    pub(crate) repaired: u64,
+    pub(crate) missing: u64,
+    pub(crate) held: u64,
+    pub(crate) held_high_water_bytes: u64,
+    pub(crate) paths: Vec<PathStatus>,
+}
+
+/// A way to a peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PathStatus {
+    pub(crate) name: String,
+    pub(crate) port: String,
+    pub(crate) sent: Traffic,
+    pub(crate) resent: Traffic,
+    pub(crate) unconfirmed: u64,
+    /// Smoothed, of the worker and channel where it is longest.
+    pub(crate) rtt_us: f64,
+    /// Whether the far side does not answer on it.
+    pub(crate) troubled: bool,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WorkerStatus {
+    pub(crate) worker: usize,
+    pub(crate) core: u32,
+    /// Whether it is pinned to that core.
+    pub(crate) pinned: bool,
+    pub(crate) busy_rounds: u64,
+    pub(crate) idle_rounds: u64,
+    pub(crate) buffers: u32,
+    pub(crate) buffers_in_use: u32,
+    pub(crate) buffers_high_water: u32,
+    pub(crate) buffers_exhausted: u64,
+    pub(crate) replay_bytes: u64,
+    pub(crate) replay_high_water_bytes: u64,
+    pub(crate) stages: Vec<StageStatus>,
+    pub(crate) drops: BTreeMap<String, Traffic>,
+}
+
+/// What a stage of a worker cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StageStatus {
+    /// `receive`, `pipeline`, `transmit` or `timers`.
+    pub(crate) stage: String,
+    /// The port, but for timers.
+    pub(crate) port: String,
+    pub(crate) calls: u64,
+    pub(crate) packets: u64,
+    pub(crate) cycles: u64,
+}
+
+#[cfg(test)]
+pub(crate) fn sample() -> Status {
+    let one = |packets| Traffic { packets, bytes: packets * 1_000 };
+    Status {
+        gateway: "site-a".into(),
+        version: "0".into(),
+        pid: 7,
+        state: "running".into(),
+        uptime_seconds: 61.5,
+        ports: vec![PortStatus {
+            name: "lan0".into(),
+            role: "lan".into(),
+            driver: "af_xdp".into(),
+            device: "eth\"1".into(),
+            mode: "generic".into(),
+            refused: vec!["native copy: no".into()],
+            mac: "02:00:00:00:00:01".into(),
+            mtu: 4_200,
+            link: Some(true),
+            rx: one(5),
+            rx_missed: 1,
+            tx: one(4),
+            detail: BTreeMap::from([("rx_ring_full".into(), 1)]),
+        }],
+        peers: vec![PeerStatus {
+            name: "site-b".into(),
+            address: "198.51.100.1".into(),
+            sessions: 1,
+            up: true,
+            received: one(9),
+            repaired: 2,
+            missing: 0,
+            held: 0,
+            held_high_water_bytes: 4_096,
+            paths: vec![PathStatus {
+                name: "north".into(),
+                port: "wan0".into(),
+                sent: one(8),
+                resent: one(1),
+                unconfirmed: 3,
+                rtt_us: 10_250.4,
+                troubled: false,
+            }],
+        }],
+        workers: vec![WorkerStatus {
+            worker: 0,
+            core: 1,
+            pinned: true,
+            busy_rounds: 10,
+            idle_rounds: 20,
+            buffers: 100,
+            buffers_in_use: 5,
+            buffers_high_water: 50,
+            buffers_exhausted: 0,
+            replay_bytes: 64,
+            replay_high_water_bytes: 128,
+            stages: vec![StageStatus {
+                stage: "receive".into(),
+                port: "lan0".into(),
+                calls: 2,
+                packets: 5,
+                cycles: 1_000,
+            }],
+            drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),
+        }],
+        counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),
+        drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),
+    }
+}

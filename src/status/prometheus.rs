@@ -1,0 +1,263 @@
+//! The status as Prometheus reads it: text exposition format, version 0.0.4.
+
+use std::fmt::{self, Write};
+
+use super::{Status, Traffic};
+
+/// Labels of a sample.
+type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// The metrics of one gateway.
+struct Page<'a> {
+    output: &'a mut dyn Write,
+}
+
+impl Page<'_> {
+    /// Begins a metric: all of its samples follow.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
+        writeln!(self.output, "# HELP compute_gateway_{name} {help}")?;
+        writeln!(self.output, "# TYPE compute_gateway_{name} {kind}")
+    }
+
+    fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl fmt::Display) -> fmt::Result {
+        write!(self.output, "compute_gateway_{name}")?;
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let before = if index == 0 { '{' } else { ',' };
+            write!(self.output, "{before}{label}=\"{}\"", escaped(text))?;
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        writeln!(self.output, "{after} {value}")
+    }
+
+    /// Two metrics, packets and bytes, of the same labels.
+    fn traffic<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Vec<(&'l str, &'l str)>, Traffic)> + Clone,
+    ) -> fmt::Result {
+        for unit in ["packets", "bytes"] {
+            let full = format!("{name}_{unit}_total");
+            self.metric(&full, "counter", &format!("{help} ({unit})."))?;
+            for (labels, traffic) in samples.clone() {
+                let value = if unit == "packets" { traffic.packets } else { traffic.bytes };
+                self.sample(&full, &labels, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A label's value: the format escapes backslash, quote and line end.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// Writes every figure of the status.
+///
+/// # Errors
+/// Those of the output.
+pub(crate) fn write_prometheus(status: &Status, output: &mut dyn Write) -> fmt::Result {
+    let mut page = Page { output };
+    page.metric("info", "gauge", "The gateway; always 1.")?;
+    page.sample("info", &[("gateway", &status.gateway), ("version", &status.version)], 1)?;
+    page.metric("uptime_seconds", "gauge", "Since it began.")?;
+    page.sample("uptime_seconds", &[], status.uptime_seconds)?;
+    page.metric("draining", "gauge", "Whether it was told to end.")?;
+    page.sample("draining", &[], u8::from(status.state == "draining"))?;
+    ports(&mut page, status)?;
+    peers(&mut page, status)?;
+    paths(&mut page, status)?;
+    workers(&mut page, status)?;
+    let drops = status.workers.iter().flat_map(|worker| {
+        worker
+            .drops
+            .iter()
+            .map(move |(reason, traffic)| (worker.worker.to_string(), reason, traffic))
+    });
+    let drops: Vec<_> = drops.collect();
+    page.traffic(
+        "drops",
+        "Dropped, by worker and reason",
+        drops.iter().map(|(worker, reason, traffic)| {
+            (vec![("worker", worker.as_str()), ("reason", reason.as_str())], **traffic)
+        }),
+    )?;
+    page.metric("events_total", "counter", "What the gateway counted, by name.")?;
+    for (name, value) in &status.counters {
+        page.sample("events_total", &[("event", name)], value)?;
+    }
+    Ok(())
+}
+
+fn ports(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    page.metric("port_info", "gauge", "A port and the mode its driver obtained; always 1.")?;
+    for port in &status.ports {
+        let labels = [
+            ("port", port.name.as_str()),
+            ("role", &port.role),
+            ("driver", &port.driver),
+            ("device", &port.device),
+            ("mode", &port.mode),
+        ];
+        page.sample("port_info", &labels, 1)?;
+    }
+    page.metric("port_link_up", "gauge", "Whether the link of a port is up.")?;
+    for port in &status.ports {
+        if let Some(link) = port.link {
+            page.sample("port_link_up", &[("port", &port.name)], u8::from(link))?;
+        }
+    }
+    let of = |pick: fn(&super::PortStatus) -> Traffic| {
+        status.ports.iter().map(move |port| (vec![("port", port.name.as_str())], pick(port)))
+    };
+    page.traffic("port_rx", "Received by a port", of(|port| port.rx))?;
+    page.traffic("port_tx", "Sent by a port", of(|port| port.tx))?;
+    page.metric("port_rx_missed_total", "counter", "Arrived and found no buffer or no room.")?;
+    for port in &status.ports {
+        page.sample("port_rx_missed_total", &[("port", &port.name)], port.rx_missed)?;
+    }
+    page.metric("port_driver_total", "counter", "A driver's own counters, by name.")?;
+    for port in &status.ports {
+        for (name, value) in &port.detail {
+            page.sample("port_driver_total", &[("port", &port.name), ("counter", name)], value)?;
+        }
+    }
+    Ok(())
+}
+
+fn peers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let gauges: [(&str, &str, &str, fn(&super::PeerStatus) -> u64); 6] = [
+        ("peer_up", "gauge", "Whether all workers have a session.", |peer| peer.up.into()),
+        ("peer_sessions", "gauge", "Workers that have one.", |peer| peer.sessions as u64),
+        ("peer_repaired_total", "counter", "Losses repaired.", |peer| peer.repaired),
+        ("peer_missing_packets", "gauge", "Missing now.", |peer| peer.missing),
+        ("peer_held_packets", "gauge", "Waiting for others before them.", |peer| peer.held),
+        ("peer_held_high_water_bytes", "gauge", "Most that ever waited.", |peer| {
+            peer.held_high_water_bytes
+        }),
+    ];
+    for (name, kind, help, pick) in gauges {
+        page.metric(name, kind, help)?;
+        for peer in &status.peers {
+            page.sample(name, &[("peer", &peer.name)], pick(peer))?;
+        }
+    }
+    let received =
+        status.peers.iter().map(|peer| (vec![("peer", peer.name.as_str())], peer.received));
+    page.traffic("peer_received", "Received from a peer's tunnel for the first time", received)
+}
+
+fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let all: Vec<_> = status
+        .peers
+        .iter()
+        .flat_map(|peer| {
+            let labels = |path: &super::PathStatus| {
+                [peer.name.clone(), path.name.clone(), path.port.clone()]
+            };
+            peer.paths.iter().map(move |path| (labels(path), path))
+        })
+        .collect();
+    let labels = |[peer, path, port]: &[String; 3]| {
+        [("peer", peer.clone()), ("path", path.clone()), ("port", port.clone())]
+    };
+    let of = |pick: fn(&super::PathStatus) -> Traffic| {
+        all.iter().map(move |([peer, path, port], status)| {
+            let labels = [("peer", peer), ("path", path), ("port", port)];
+            (labels.map(|(label, text)| (label, text.as_str())).to_vec(), pick(status))
+        })
+    };
+    page.traffic("path_sent", "Sent on a path, first copies", of(|path| path.sent))?;
+    page.traffic("path_resent", "Sent on a path again", of(|path| path.resent))?;
+    let gauges: [(&str, &str, fn(&super::PathStatus) -> f64); 3] = [
+        ("path_unconfirmed_packets", "Sent and not confirmed.", |path| path.unconfirmed as f64),
+        ("path_rtt_seconds", "Smoothed round trip.", |path| path.rtt_us / 1e6),
+        ("path_troubled", "Whether the far side does not answer.", |path| path.troubled.into()),
+    ];
+    for (name, help, pick) in gauges {
+        page.metric(name, "gauge", help)?;
+        for (names, path) in &all {
+            let labels = labels(names);
+            let labels = labels.each_ref().map(|(label, text)| (*label, text.as_str()));
+            page.sample(name, &labels, pick(path))?;
+        }
+    }
+    Ok(())
+}
+
+fn workers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let figures: [(&str, &str, &str, fn(&super::WorkerStatus) -> u64); 8] = [
+        ("worker_busy_rounds_total", "counter", "Rounds with something to do.", |w| w.busy_rounds),
+        ("worker_idle_rounds_total", "counter", "Rounds without.", |w| w.idle_rounds),
+        ("worker_buffers", "gauge", "Packet buffers.", |w| w.buffers.into()),
+        ("worker_buffers_in_use", "gauge", "Those in use.", |w| w.buffers_in_use.into()),
+        ("worker_buffers_high_water", "gauge", "Most ever in use.", |w| {
+            w.buffers_high_water.into()
+        }),
+        ("worker_buffers_exhausted_total", "counter", "Times none was left.", |w| {
+            w.buffers_exhausted
+        }),
+        ("worker_replay_bytes", "gauge", "Kept until confirmed.", |w| w.replay_bytes),
+        ("worker_replay_high_water_bytes", "gauge", "Most ever kept.", |w| {
+            w.replay_high_water_bytes
+        }),
+    ];
+    for (name, kind, help, pick) in figures {
+        page.metric(name, kind, help)?;
+        for worker in &status.workers {
+            let labels =
+                [("worker", &*worker.worker.to_string()), ("core", &worker.core.to_string())];
+            page.sample(name, &labels, pick(worker))?;
+        }
+    }
+    let stages: [(&str, &str, fn(&super::StageStatus) -> u64); 3] = [
+        ("stage_calls_total", "Times a stage had something to do.", |stage| stage.calls),
+        ("stage_packets_total", "Packets it handled.", |stage| stage.packets),
+        ("stage_cycles_total", "Cycles it took.", |stage| stage.cycles),
+    ];
+    for (name, help, pick) in stages {
+        page.metric(name, "counter", help)?;
+        for worker in &status.workers {
+            let number = worker.worker.to_string();
+            for stage in &worker.stages {
+                let labels =
+                    [("worker", number.as_str()), ("stage", &stage.stage), ("port", &stage.port)];
+                page.sample(name, &labels, pick(stage))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let mut text = String::new();
+        write_prometheus(&sample(), &mut text).expect("a string takes all");
+        let mut metric = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                metric = rest.split(' ').next().expect("a name");
+            } else if !line.starts_with('#') {
+                let (name, value) = line.rsplit_once(' ').expect("a value");
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                // All samples of a metric stand together.
+                assert_eq!(name.split('{').next(), Some(metric), "{line}");
+            }
+        }
+        for line in [
+            "compute_gateway_port_info{port=\"lan0\",role=\"lan\",driver=\"af_xdp\",\
+             device=\"eth\\\"1\",mode=\"generic\"} 1",
+            "compute_gateway_drops_packets_total{worker=\"0\",reason=\"wan_duplicate\"} 1",
+            "compute_gateway_path_rtt_seconds{peer=\"site-b\",path=\"north\",port=\"wan0\"} 0.0102504",
+            "compute_gateway_stage_cycles_total{worker=\"0\",stage=\"receive\",port=\"lan0\"} 1000",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The status as people read it.
+
+use std::io::{self, Write};
+
+use super::{Status, Traffic};
+use crate::report::{Align, Table, bytes};
+
+/// A part of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum What {
+    /// Everything.
+    All,
+    /// Ports: drivers, modes, traffic.
+    Ports,
+    /// Peers: sessions, repairs.
+    Peers,
+    /// Paths: traffic, round trips.
+    Paths,
+    /// Workers: rounds, memory.
+    Workers,
+    /// Stages of the workers: calls, packets, cycles.
+    Stages,
+    /// What was dropped, by reason.
+    Drops,
+    /// What the gateway counted, by name.
+    Counters,
+}
+
+/// One part: what it is, its heading, and how it is written.
+type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
+
+const PARTS: [Part; 7] = [
+    (What::Ports, "ports", ports),
+    (What::Peers, "peers", peers),
+    (What::Paths, "paths", paths),
+    (What::Workers, "workers", workers),
+    (What::Stages, "stages", stages),
+    (What::Drops, "drops", drops),
+    (What::Counters, "counters", counters),
+];
+
+/// Writes a part of the status, or all of them with headings.
+///
+/// # Errors
+/// Those of the output.
+pub(crate) fn write_tables(status: &Status, what: What, output: &mut dyn Write) -> io::Result<()> {
+    if what != What::All {
+        let part = PARTS.iter().find(|(part, ..)| *part == what);
+        return part.map_or(Ok(()), |(.., write)| write(status, output));
+    }
+    writeln!(
+        output,
+        "gateway {} {}, process {}, {} for {:.0} s",
+        status.gateway, status.version, status.pid, status.state, status.uptime_seconds
+    )?;
+    for (_, heading, write) in PARTS {
+        writeln!(output, "\n{heading}")?;
+        write(status, output)?;
+    }
+    Ok(())
+}
+
+const LEFT: Align = Align::Left;
+const RIGHT: Align = Align::Right;
+
+fn amount(traffic: Traffic) -> String {
+    format!("{} ({}B)", traffic.packets, bytes(traffic.bytes))
+}
+
+fn ports(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("PORT", LEFT),
+        ("SIDE", LEFT),
+        ("DEVICE", LEFT),
+        ("DRIVER", LEFT),
+        ("LINK", LEFT),
+        ("MTU", RIGHT),
+        ("RX", RIGHT),
+        ("MISSED", RIGHT),
+        ("TX", RIGHT),
+    ]);
+    for port in &status.ports {
+        let driver = match port.mode.as_str() {
+            "" => port.driver.clone(),
+            mode => format!("{} {mode}", port.driver),
+        };
+        table.row([
+            port.name.clone(),
+            port.role.clone(),
+            port.device.clone(),
+            driver,
+            port.link.map_or("-", |up| if up { "up" } else { "down" }).into(),
+            port.mtu.to_string(),
+            amount(port.rx),
+            port.rx_missed.to_string(),
+            amount(port.tx),
+        ]);
+    }
+    table.write(output, 0)?;
+    for port in &status.ports {
+        for refused in &port.refused {
+            writeln!(output, "{}: not {refused}", port.name)?;
+        }
+        for (name, count) in port.detail.iter().filter(|(_, count)| **count > 0) {
+            writeln!(output, "{}: {name} {count}", port.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn peers(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("PEER", LEFT),
+        ("ADDRESS", LEFT),
+        ("SESSIONS", RIGHT),
+        ("RECEIVED", RIGHT),
+        ("REPAIRED", RIGHT),
+        ("MISSING", RIGHT),
+        ("HELD", RIGHT),
+        ("MOST HELD", RIGHT),
+    ]);
+    for peer in &status.peers {
+        table.row([
+            peer.name.clone(),
+            peer.address.clone(),
+            format!("{} of {}", peer.sessions, status.workers.len()),
+            amount(peer.received),
+            peer.repaired.to_string(),
+            peer.missing.to_string(),
+            peer.held.to_string(),
+            format!("{}B", bytes(peer.held_high_water_bytes)),
+        ]);
+    }
+    table.write(output, 0)
+}
+
+fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("PATH", LEFT),
+        ("PEER", LEFT),
+        ("PORT", LEFT),
+        ("STATE", LEFT),
+        ("RTT ms", RIGHT),
+        ("SENT", RIGHT),
+        ("AGAIN", RIGHT),
+        ("UNCONFIRMED", RIGHT),
+    ]);
+    for peer in &status.peers {
+        for path in &peer.paths {
+            let state = match (peer.up, path.troubled) {
+                (false, _) => "down",
+                (true, true) => "in trouble",
+                (true, false) => "up",
+            };
+            table.row([
+                path.name.clone(),
+                peer.name.clone(),
+                path.port.clone(),
+                state.into(),
+                format!("{:.3}", path.rtt_us / 1e3),
+                amount(path.sent),
+                path.resent.packets.to_string(),
+                path.unconfirmed.to_string(),
+            ]);
+        }
+    }
+    table.write(output, 0)
+}
+
+fn workers(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("WORKER", RIGHT),
+        ("CORE", LEFT),
+        ("BUSY ROUNDS", RIGHT),
+        ("IDLE", RIGHT),
+        ("BUFFERS", RIGHT),
+        ("IN USE", RIGHT),
+        ("MOST", RIGHT),
+        ("REPLAY", RIGHT),
+        ("MOST", RIGHT),
+    ]);
+    for worker in &status.workers {
+        let free = if worker.pinned { "" } else { " (not pinned)" };
+        table.row([
+            worker.worker.to_string(),
+            format!("{}{free}", worker.core),
+            worker.busy_rounds.to_string(),
+            worker.idle_rounds.to_string(),
+            worker.buffers.to_string(),
+            worker.buffers_in_use.to_string(),
+            worker.buffers_high_water.to_string(),
+            format!("{}B", bytes(worker.replay_bytes)),
+            format!("{}B", bytes(worker.replay_high_water_bytes)),
+        ]);
+    }
+    table.write(output, 0)
+}
+
+fn stages(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("WORKER", RIGHT),
+        ("STAGE", LEFT),
+        ("PORT", LEFT),
+        ("CALLS", RIGHT),
+        ("PACKETS", RIGHT),
+        ("PKTS/CALL", RIGHT),
+        ("CYCLES/PKT", RIGHT),
+    ]);
+    let ratio = |of: u64, to: u64, digits: usize| match to {
+        0 => "-".to_owned(),
+        to => format!("{:.digits$}", of as f64 / to as f64),
+    };
+    for worker in &status.workers {
+        for stage in &worker.stages {
+            table.row([
+                worker.worker.to_string(),
+                stage.stage.clone(),
+                stage.port.clone(),
+                stage.calls.to_string(),
+                stage.packets.to_string(),
+                ratio(stage.packets, stage.calls, 1),
+                ratio(stage.cycles, stage.packets, 0),
+            ]);
+        }
+    }
+    table.write(output, 0)
+}
+
+fn drops(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    if status.drops.is_empty() {
+        return writeln!(output, "nothing was dropped");
+    }
+    let mut table = Table::new([("REASON", LEFT), ("PACKETS", RIGHT), ("BYTES", RIGHT)]);
+    for (reason, traffic) in &status.drops {
+        table.row([reason.clone(), traffic.packets.to_string(), bytes(traffic.bytes)]);
+    }
+    table.write(output, 0)
+}
+
+fn counters(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([("COUNTER", LEFT), ("COUNT", RIGHT)]);
+    for (name, count) in &status.counters {
+        table.row([name.clone(), count.to_string()]);
+    }
+    table.write(output, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn everything_is_shown_and_fits_a_terminal() {
+        let mut output = Vec::new();
+        write_tables(&sample(), What::All, &mut output).expect("memory takes all");
+        let text = String::from_utf8(output).expect("text");
+        for (_, heading, _) in PARTS {
+            assert!(text.lines().any(|line| line == heading), "{heading}");
+        }
+        for part in
+            ["site-a", "eth\"1", "af_xdp generic", "1 of 1", "10.250", "200", "wan_duplicate"]
+        {
+            assert!(text.contains(part), "{part} not in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn the_json_is_read_back_the_same() {
+        let json = serde_json::to_string(&sample()).expect("it is plain data");
+        assert_eq!(serde_json::from_str::<super::Status>(&json).expect("it was written"), sample());
+    }
+}
