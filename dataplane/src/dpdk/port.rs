@@ -145,14 +145,14 @@ impl DpdkPort {
     #[inline]
     fn shared(&self, frame: &Frame) -> bool {
         self.allowed(frame)
-            && (1..=self.most_segments()).contains(&pieces(frame).count())
+            && frame.segment_count() <= self.most_segments()
             && self.pool.owns(frame)
     }
 
-    /// Whether the device takes frames as long as this one.
+    /// Whether the device takes frames as long as this one, which is not empty.
     #[inline]
     fn allowed(&self, frame: &Frame) -> bool {
-        frame.len() <= self.queue.running.capabilities.frame as usize
+        (1..=self.queue.running.capabilities.frame as usize).contains(&frame.len())
     }
 
     /// Segments of a frame at most.
@@ -175,7 +175,7 @@ impl DpdkPort {
     fn fits(&self, frame: &Frame) -> bool {
         let PoolSettings { buffer_bytes, headroom, .. } = self.pool.settings();
         let room = buffer_bytes as usize * self.most_segments() - headroom as usize;
-        self.allowed(frame) && (1..=room).contains(&frame.len())
+        self.allowed(frame) && frame.len() <= room
     }
 
     /// Takes away the frame in front, if it can never be sent.
@@ -286,29 +286,25 @@ fn piece(segment: &sys::dpdk_segment) -> Piece {
     Piece { buffer, offset: segment.offset.into(), len: segment.len.into() }
 }
 
-/// The segments of a frame that hold bytes.
-#[inline]
-fn pieces(frame: &Frame) -> impl Iterator<Item = Piece> + '_ {
-    frame.pieces().filter(|piece| piece.len > 0)
-}
-
-/// Lists the segments of a frame of ours; `false`, and nothing changes, when they are too many.
+/// Lists the segments of a frame of ours that hold bytes, of which there must be some; `false`, and
+/// nothing changes, when they are too many.
 #[inline]
 fn list(frame: &Frame, places: &mut Places) -> bool {
-    let count = pieces(frame).count();
-    if count > places.remaining_capacity() {
+    let first = places.len();
+    if frame.segment_count() > places.remaining_capacity() {
         return false;
     }
-    for (index, piece) in pieces(frame).enumerate() {
+    for piece in frame.pieces().filter(|piece| piece.len > 0) {
         places.push(sys::dpdk_segment {
             mbuf: piece.buffer.as_ptr().wrapping_sub(TO_HEADER).cast(),
             // Buffers of mbufs are shorter than 64 KiB.
             offset: piece.offset as u16,
             len: piece.len as u16,
-            segments: if index == 0 { count as u16 } else { 0 },
-            total: frame.len() as u32,
             ..EMPTY
         });
     }
+    let count = places.len() - first;
+    let head = &mut places[first];
+    (head.segments, head.total) = (count as u16, frame.len() as u32);
     true
 }

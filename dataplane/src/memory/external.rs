@@ -118,6 +118,12 @@ pub(crate) struct Piece {
 }
 
 impl Frame {
+    /// Segments it lies in, those without bytes included.
+    #[inline]
+    pub(crate) fn segment_count(&self) -> usize {
+        self.handle().header().segments as usize
+    }
+
     /// Its segments as a device sees them, in order.
     #[inline]
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
