@@ -20,7 +20,7 @@ use pipelines::gateway::Numbering;
 const SEEDS: (u64, u64) = (1, 2_000);
 /// Seeds at which RNICs notice losses that numbering by PSNs should hide, although nothing excuses
 /// it: each has a test of its own, which fails.
-const NOTICED: [u64; 1] = [1441];
+const NOTICED: [u64; 3] = [1338, 1404, 1441];
 /// A timeout of a second, twice the time that a gateway holds anything back at most: power of two.
 const PATIENT: u8 = 18;
 /// Queue pairs that keep trying for so long outlast every outage: nanoseconds.
@@ -80,9 +80,9 @@ fn is_fair(scenario: &Scenario) -> bool {
     undisturbed && (scenario.numbering == Numbering::Tunnel || is_fair_to_psns(scenario))
 }
 
-/// Whether PSNs can be expected to be enough as numbers. They are not for what is sent again after
-/// a refusal, which is no repair. And they are not yet ([`noticed`]) where queue pairs come and go,
-/// or a path is away for a time.
+/// Whether numbering by PSNs is known to hide everything here. It is not yet where receives are
+/// refused, where queue pairs come and go, and where a path is away for a time: seeds at which it
+/// fails have tests of their own.
 fn is_fair_to_psns(scenario: &Scenario) -> bool {
     let Traffic { rnr, recreate, .. } = traffic(scenario);
     let away = scenario.paths.iter().any(|path| !path.does.down.is_empty());
@@ -180,7 +180,7 @@ fn noticed(seed: u64) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "PSNs: a queue pair on the number of an older one is taken for it"]
+#[ignore = "fails, cause not known: NAKs where queue pairs are replaced"]
 fn queue_pairs_come_and_go_unnoticed_where_psns_are_the_numbers() {
     for seed in [80, 1386, 1412] {
         assert_eq!(noticed(seed), [""; 0], "seed {seed}");
@@ -188,13 +188,21 @@ fn queue_pairs_come_and_go_unnoticed_where_psns_are_the_numbers() {
 }
 
 #[test]
-#[ignore = "PSNs: a stream stays on a path that is away"]
+#[ignore = "fails, cause not known: numbers are given up, and timeouts"]
 fn an_outage_is_unnoticed_where_psns_are_the_numbers() {
     assert_eq!(noticed(682), [""; 0]);
 }
 
 #[test]
-#[ignore = "PSNs: atomics time out under losses in bursts on a path that reorders"]
+#[ignore = "fails, cause not known: timeouts under bursts and disorder"]
 fn losses_of_atomics_are_unnoticed_where_psns_are_the_numbers() {
     assert_eq!(noticed(1441), [""; 0]);
+}
+
+#[test]
+#[ignore = "fails, cause not known: gaps in responses to impatient RNICs"]
+fn responses_to_reads_come_in_order_where_psns_are_the_numbers() {
+    for seed in [1338, 1404] {
+        assert_eq!(noticed(seed), [""; 0], "seed {seed}");
+    }
 }
