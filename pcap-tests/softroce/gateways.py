@@ -18,6 +18,7 @@ address = "{address}"
 [workers]
 cores = [{core}]
 idle = "{idle}"
+buffer_bytes = 4032
 
 [[port]]
 name = "lan0"
@@ -106,7 +107,11 @@ class Gateways:
         while not all(self.knows_peer(name) for name in SITES):
             self.check()
             if time.monotonic() > end:
-                raise LabError(f"the gateways do not find each other: {self.folder}/gateway-*.log")
+                shown = {name: self.show(name) for name in SITES}
+                raise LabError(
+                    f"the gateways do not find each other: {self.folder}/gateway-*.log; "
+                    f"`show` says {shown}"
+                )
             time.sleep(0.2)
 
     def show(self, name):

@@ -54,8 +54,16 @@ class Host:
             raise LabError(f"host {self.name} has no RDMA device: {self.console}")
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(self.channel)
-        self.socket.sendall(b"\n")
-        self.until(rb"@@READY\r?\n", 30)
+        # What is sent before the agent listens is lost. Further answers end with the first command.
+        for attempt in range(30):
+            self.socket.sendall(b"\n")
+            try:
+                self.until(rb"@@READY\r?\n", 1)
+                break
+            except LabError:
+                if attempt == 29:
+                    raise
+        self.run("true")
 
     def says(self):
         with open(self.console, errors="replace") as console:

@@ -106,13 +106,21 @@ class Network:
 
     def counters(self):
         """What the wire did in both directions together; `missed` are frames it did not see."""
+        for _ in range(10):
+            total = self.glance()
+            if total["missed"] == 0:
+                break
+            time.sleep(0.05)  # some may just be waiting for it
+        return total
+
+    def glance(self):
         self.wire.check()
+        arrived = sum(self.arrived()) - sum(self.before)
         with socket.socket(socket.AF_UNIX) as window:
             window.connect(self.socket)
             with window.makefile() as text:
                 directions = json.load(text)
         total = {key: sum(way[key] for way in directions) for key in directions[0]}
-        arrived = sum(self.arrived()) - sum(self.before)
         return {**total, "missed": max(arrived - total["frames"], 0)}
 
     def cut(self):

@@ -16,7 +16,8 @@ def say(*words):
 
 
 def call(command, check=True):
-    """Runs a short command to its end; its output."""
+    """Runs a short command to its end; its output. Unless it is to be checked, failing is no
+    error."""
     if VERBOSE:
         say("+", command)
     done = subprocess.run(shlex.split(command), capture_output=True, text=True)

@@ -71,6 +71,7 @@ class Lab:
 
     def up(self):
         start = time.monotonic()
+        open(os.path.join(self.folder, "failures.log"), "w").close()
         self.network.up()
         self.network.lay("wire", 0)
         for name in SITES:
@@ -98,7 +99,8 @@ class Lab:
         self.network.down()
 
     def run(self, network, each):
-        """Runs lines on one network; `each` is told the line, what came of it and of frames."""
+        """Runs lines on one network; `each` is told the line, what came of it and of frames. What
+        went wrong with the gateways is returned."""
         options = self.options
         path = f"wire,delay={options.delay}"
         if network != "loss-free":
@@ -112,12 +114,19 @@ class Lab:
             before = self.network.counters()
             outcome = line.run(*self.hosts, seconds)
             after = self.network.counters()
+            if not outcome.succeeded():
+                self.keep(network, line, outcome)
             self.gateways.check()
             each(line, outcome, {key: after[key] - before[key] for key in after})
-        if network == "gateways":
-            for name, status in self.gateways.down().items():
-                if status:
-                    raise LabError(f"gateway {name} ended with {status}")
+        ends = self.gateways.down()
+        return [f"gateway {name} ended with {status}" for name, status in ends.items() if status]
+
+    def keep(self, network, line, outcome):
+        """Keeps what the tools printed where they did not succeed."""
+        with open(os.path.join(self.folder, "failures.log"), "a") as log:
+            print(f"== {line.name}, {network}: {line.command}", file=log)
+            print(f"-- client, status {outcome.status}\n{outcome.output}", file=log)
+            print(f"-- server, status {outcome.far_status}\n{outcome.far_output}", file=log)
 
 
 def chosen(everything, names, name_of=str):
@@ -188,7 +197,7 @@ def judge(lab, options):
             else:
                 print(json.dumps(as_json(line, network, outcome, wire, holds)), flush=True)
 
-        lab.run(network, each)
+        faults += lab.run(network, each)
     if "bare" in lab.networks and moved == 0:
         faults.append("bare: no counter moved, so that nothing is shown")
     for fault in faults:
