@@ -99,6 +99,8 @@ class Gateways:
             path = os.path.join(self.folder, f"gateway-{name}.toml")
             with open(path, "w") as file:
                 file.write(self.configuration(name, cores[index % len(cores)]))
+            if os.path.exists(self.window(name)):
+                os.unlink(self.window(name))
             self.network.part(name)
             command = [self.binary, "run", "--config", path]
             log = os.path.join(self.folder, f"gateway-{name}.log")
@@ -114,10 +116,13 @@ class Gateways:
                 )
             time.sleep(0.2)
 
+    def window(self, name):
+        """The socket of a site's gateway, as its configuration names it."""
+        return os.path.join(self.folder, f"gateway-{name}.sock")
+
     def show(self, name):
         """What `compute-gateway show --json` says of a site's gateway; nothing yet: None."""
-        window = os.path.join(self.folder, f"gateway-{name}.sock")
-        text = call(f"{self.binary} show --json --socket {window}", check=False)
+        text = call(f"{self.binary} show --json --socket {self.window(name)}", check=False)
         return json.loads(text) if text else None
 
     def knows_peer(self, name):
