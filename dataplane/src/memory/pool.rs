@@ -305,11 +305,12 @@ impl Shared {
         }
     }
 
-    /// [`Shared::put`] for pools that are orphaned, or whose buffers are somebody else's.
+    /// [`Shared::put`] for pools that are orphaned, or whose buffers are somebody else's. Called
+    /// cold, so that it is out of the way of the others.
     ///
     /// # Safety
     /// As for `put`.
-    #[inline(never)]
+    #[cold]
     unsafe fn put_special(pool: NonNull<Shared>, header: NonNull<Header>) {
         // SAFETY: as in `put`.
         let gone = unsafe {
