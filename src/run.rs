@@ -3,6 +3,7 @@
 mod board;
 mod crew;
 mod devices;
+mod machine;
 mod window;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tracing::{error, info, warn};
 
 use self::board::Board;
 use self::crew::{Crew, Ended, Shared};
+use self::machine::Machine;
 use self::window::Window;
 use crate::cli::Exit;
 use crate::configuration;
@@ -41,12 +43,16 @@ pub(crate) struct Args {
     /// Write the final status as JSON instead of tables for people.
     #[arg(long)]
     json: bool,
+    /// Arguments of DPDK's environment, behind those of the configuration.
+    #[arg(last = true, value_name = "EAL ARGUMENTS")]
+    eal: Vec<String>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   compute-gateway run --config site-a.toml
   compute-gateway run --config site-a.toml --seconds 60 --json > status.json
+  compute-gateway run --config site-a.toml -- --no-huge -m 512
 
 Exit status: 0 ended as told; 1 failure at run time; 2 usage or configuration.";
 
@@ -80,11 +86,11 @@ fn forward(args: &Args, config: Config) -> Result<Exit, String> {
     }
     let workers = config.workers.cores.len();
     let seeds = (0..workers).map(|_| seed()).collect::<Result<Vec<_>, _>>()?;
-    let devices = devices::open_all(&config)?;
+    let machine = Machine::open(&config, &args.eal)?;
     let shared = Arc::new(Shared {
         board: Board::new(workers),
         config,
-        devices,
+        machine,
         stop: AtomicBool::new(false),
         ended: AtomicBool::new(false),
     });
@@ -100,7 +106,7 @@ fn forward(args: &Args, config: Config) -> Result<Exit, String> {
     shared.ended.store(true, Ordering::Release);
     windows?.into_iter().for_each(Window::close);
     let exit = say_ended(&ended, failed);
-    let status = shared.board.status(&shared.config, &shared.devices, true);
+    let status = shared.board.status(&shared.config, &shared.machine.devices, true);
     let printed = print(|output| match args.json {
         true => write_json(output, &status),
         false => write_tables(&status, What::All, output),
@@ -129,7 +135,7 @@ fn open_windows(shared: &Arc<Shared>) -> Result<Vec<Window>, String> {
 
 /// Says what each port is, and which mode was obtained.
 fn say_ports(shared: &Shared) {
-    let status = shared.board.status(&shared.config, &shared.devices, false);
+    let status = shared.board.status(&shared.config, &shared.machine.devices, false);
     for port in &status.ports {
         info!(
             "port {}: {} {} {}, mac {}, mtu {}",

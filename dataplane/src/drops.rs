@@ -108,6 +108,12 @@ impl Drops {
         self.bytes[reason as usize] += bytes as u64;
     }
 
+    /// Adds what another counted.
+    pub fn add(&mut self, other: &Self) {
+        self.packets.iter_mut().zip(other.packets).for_each(|(ours, theirs)| *ours += theirs);
+        self.bytes.iter_mut().zip(other.bytes).for_each(|(ours, theirs)| *ours += theirs);
+    }
+
     /// Packets dropped for `reason`.
     #[must_use]
     pub fn packets(&self, reason: DropReason) -> u64 {
@@ -156,6 +162,9 @@ mod tests {
             (2, 150)
         );
         assert_eq!(drops.total(), 3);
+        let mut twice = drops.clone();
+        twice.add(&drops);
+        assert_eq!((twice.total(), twice.bytes(DropReason::WanTooLate)), (6, 300));
         assert_eq!(
             drops.seen().collect::<Vec<_>>(),
             [(DropReason::WanDuplicate, 1), (DropReason::WanTooLate, 2)]

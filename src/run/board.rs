@@ -34,12 +34,12 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes what a worker counted so far. It allocates the first time only, but for the names of
-    /// drivers' counters.
+    /// Takes what a worker counted so far. It allocates a little, which it may a few times a second.
     pub(super) fn take(&mut self, worker: &Worker<Gateway>, buffers: PoolStats, now: Time) {
         let gateway = worker.pipeline();
         self.taken = true;
         self.counters.clone_from(gateway.counters());
+        worker.ports().iter().for_each(|port| port.add_drops(&mut self.counters.drops));
         self.worker.clone_from(worker.counters());
         self.ports.clear();
         self.ports.extend(worker.ports().iter().map(|port| port.counters()));

@@ -13,7 +13,7 @@ use dataplane::worker::Worker;
 use pipelines::gateway::{self, Gateway};
 
 use super::board::Board;
-use super::devices::{Device, Opened};
+use super::machine::{Machine, WorkerMemory};
 use crate::settings;
 
 /// Frames that a port's transmit queue holds.
@@ -28,7 +28,7 @@ const DRAIN: u64 = SECOND;
 /// What all workers share: read only, but for what is made to be written.
 pub(super) struct Shared {
     pub(super) config: Config,
-    pub(super) devices: Vec<Device>,
+    pub(super) machine: Machine,
     pub(super) board: Board,
     /// Everybody is told to end.
     pub(super) stop: AtomicBool,
@@ -108,26 +108,26 @@ struct Post<'a> {
     shared: &'a Shared,
     index: usize,
     worker: Worker<Gateway>,
-    pool: Rc<Pool>,
     idler: Idler,
     published: Time,
+    /// Goes last: everything above lies in it.
+    memory: WorkerMemory,
 }
 
 impl<'a> Post<'a> {
     fn new(shared: &'a Shared, index: usize, seed: u64) -> Result<Self, String> {
-        let Shared { config, devices, board, .. } = shared;
+        let Shared { config, machine, board, .. } = shared;
         let core = config.workers.cores.get(index).copied().unwrap_or(0);
         let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: core as usize });
         if !pinned {
             tracing::warn!("worker {index} cannot be pinned to core {core}: it runs where it may");
         }
-        let pool = Rc::new(Pool::new(settings::pool(config)).map_err(|error| error.to_string())?);
-        let opened: Vec<Opened> =
-            devices.iter().map(|device| device.port(index, &pool)).collect::<Result<_, _>>()?;
+        let memory = machine.memory(config, index)?;
+        let opened = machine.ports(config, index, &memory)?;
         let (ports, modes): (Vec<_>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.port, (opened.mode, opened.refused))).unzip();
         let clock = Clock::real();
-        let gateway = gateway(shared, index, &pool, seed)?;
+        let gateway = gateway(shared, index, &memory.pool, seed)?;
         let idler = Idler::new(
             idle(config.workers.idle),
             &ports.iter().map(|port| port.wait_fd()).collect::<Vec<_>>(),
@@ -137,7 +137,7 @@ impl<'a> Post<'a> {
             place.modes = modes;
         }
         let worker = Worker::new(ports, QUEUE, gateway, clock);
-        let mut post = Self { shared, index, worker, pool, idler, published: Time::ZERO };
+        let mut post = Self { shared, index, worker, idler, published: Time::ZERO, memory };
         post.publish(true);
         Ok(post)
     }
@@ -194,7 +194,7 @@ impl<'a> Post<'a> {
         // Somebody is reading: then the next time. Only at the end is it waited for.
         let place = if surely { place.lock().ok() } else { place.try_lock().ok() };
         if let Some(mut place) = place {
-            place.take(&self.worker, self.pool.stats(), now);
+            place.take(&self.worker, self.memory.pool.stats(), now);
             self.published = now;
         }
     }
@@ -209,15 +209,15 @@ impl<'a> Post<'a> {
         let errors = errors.collect();
         self.publish(true);
         drop(self.worker);
-        let PoolStats { in_use, .. } = self.pool.stats();
+        let PoolStats { in_use, .. } = self.memory.pool.stats();
         Ended { unfinished: sent + held, leaked: in_use, errors }
     }
 }
 
 /// The gateway of worker number `index`: its tunnels have a UDP port of their own.
 fn gateway(shared: &Shared, index: usize, pool: &Rc<Pool>, seed: u64) -> Result<Gateway, String> {
-    let macs: Vec<gateway::Mac> = shared.devices.iter().map(|device| device.mac).collect();
-    let mut settings = settings::gateway(&shared.config, &macs)?;
+    let macs: Vec<gateway::Mac> = shared.machine.devices.iter().map(|device| device.mac).collect();
+    let mut settings = settings::gateway(&shared.config, &macs);
     // The configuration has made sure that they exist.
     settings.udp_port = settings.udp_port.saturating_add(index as u16);
     Gateway::new(settings, Rc::clone(pool), Time::ZERO, seed).map_err(|error| error.to_string())

@@ -1,17 +1,20 @@
 //! The devices behind the ports: brought up by the control thread, used by the workers.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use config::model::{Config, Driver, Port as PortConfig, XdpMode};
+use config::model::{Port as PortConfig, XdpMode};
 use dataplane::afxdp::{AfXdpPort, Interface, InterfaceSettings, Mode, ModeChoice, PortSettings};
-use dataplane::memory::Pool;
 use dataplane::netdev::{Netdev, Offload, Promiscuous};
 use dataplane::port::Port;
 use tracing::{info, warn};
 
+use super::machine::WorkerMemory;
+
 /// Entries of an AF_XDP port's rings.
 const RING: u32 = 2_048;
+/// Descriptors of each queue of a DPDK port.
+#[cfg(feature = "dpdk")]
+pub(super) const DESCRIPTORS: u16 = 1_024;
 
 /// Work of the NIC and the stack that changes what is received or sent: none of it is for a
 /// gateway, which passes packets on as they are.
@@ -38,6 +41,8 @@ pub(super) struct Device {
 }
 
 enum Kind {
+    #[cfg(feature = "dpdk")]
+    Dpdk(dataplane::dpdk::Device),
     AfXdp {
         interface: Arc<Interface>,
         queues: Vec<u32>,
@@ -91,65 +96,105 @@ pub(super) struct Opened {
 }
 
 impl Device {
-    /// Brings up the device of a port.
+    /// The port of worker number `worker` on it, over the worker's memory.
     ///
     /// # Errors
     /// One message with the remedy.
-    pub(super) fn open(port: &PortConfig) -> Result<Self, String> {
-        match &port.driver {
-            Driver::AfXdp { interface, queues, mode, replace } => {
-                afxdp(port, interface, queues, *mode, *replace)
+    pub(super) fn port(&self, worker: usize, memory: &WorkerMemory) -> Result<Opened, String> {
+        let error = |error: &dyn std::fmt::Display| format!("port {:?}: {error}", self.name);
+        match &self.kind {
+            Kind::AfXdp { interface, queues, .. } => {
+                let queue = queues.get(worker).copied().unwrap_or(worker as u32);
+                let settings = PortSettings { queue, ring: RING };
+                let port = AfXdpPort::open(interface, &memory.pool, settings);
+                let port = port.map_err(|refused| error(&format!("queue {queue}: {refused}")))?;
+                let mode = port.mode();
+                let refused = port.refused().iter().chain(interface.refused());
+                let better = refused.filter(|refusal| refusal.mode < mode);
+                let refused = better.map(ToString::to_string).collect();
+                Ok(Opened { port: Box::new(port), mode: mode.to_string(), refused })
             }
-            Driver::Dpdk { .. } => Err(format!(
-                "port {:?}: this build has no DPDK\n    \
-                 remedy: build with: cargo build --release --features dpdk, or write driver = \
-                 \"af_xdp\"",
-                port.name
-            )),
-            Driver::Pcap { .. } | Driver::Ring => Err(format!(
-                "port {:?} is not one of live traffic\n    \
-                 remedy: write driver = \"af_xdp\" or \"dpdk\"; captures are for: compute-gateway \
-                 replay",
-                port.name
-            )),
+            #[cfg(feature = "dpdk")]
+            Kind::Dpdk(device) => {
+                let queue = device.queue(worker as u16).ok_or_else(|| error(&"it has no queue"))?;
+                let port = memory.dpdk_port(queue).map_err(|refused| error(&refused))?;
+                let refused = device.notes().to_vec();
+                Ok(Opened { port: Box::new(port), mode: "poll-mode".into(), refused })
+            }
         }
-        .map_err(|error| match error.contains("remedy:") {
+    }
+
+    /// Whether its link is up now; unknown where it cannot be asked.
+    pub(super) fn link(&self) -> Option<bool> {
+        match &self.kind {
+            Kind::AfXdp { interface, .. } => {
+                let netdev = Netdev::find(&interface.netdev().name).ok();
+                netdev.map(|netdev| netdev.up && netdev.carrier)
+            }
+            #[cfg(feature = "dpdk")]
+            Kind::Dpdk(device) => Some(device.link().up),
+        }
+    }
+
+    /// Brings up the network interface of a port.
+    ///
+    /// # Errors
+    /// One message with the remedy.
+    pub(super) fn afxdp(port: &PortConfig, driver: &AfXdp<'_>) -> Result<Self, String> {
+        afxdp(port, driver).map_err(|error| match error.contains("remedy:") {
             true => error,
             false => format!("port {:?}: {error}", port.name),
         })
     }
 
-    /// The port of worker number `worker` on it, over its pool.
+    /// Brings up the device of DPDK of a port, with a queue for each of `pools`.
     ///
     /// # Errors
     /// One message with the remedy.
-    pub(super) fn port(&self, worker: usize, pool: &Rc<Pool>) -> Result<Opened, String> {
-        let Kind::AfXdp { interface, queues, .. } = &self.kind;
-        let queue = queues.get(worker).copied().unwrap_or(worker as u32);
-        let settings = PortSettings { queue, ring: RING };
-        let port = AfXdpPort::open(interface, pool, settings)
-            .map_err(|error| format!("port {:?}, queue {queue}: {error}", self.name))?;
-        let mode = port.mode();
-        let refused = port.refused().iter().chain(interface.refused());
-        let better = refused.filter(|refusal| refusal.mode < mode).map(ToString::to_string);
-        let refused = better.collect();
-        Ok(Opened { port: Box::new(port), mode: mode.to_string(), refused })
-    }
-
-    /// Whether its link is up now.
-    pub(super) fn link(&self) -> Option<bool> {
-        let Kind::AfXdp { interface, .. } = &self.kind;
-        Netdev::find(&interface.netdev().name).ok().map(|netdev| netdev.up && netdev.carrier)
+    #[cfg(feature = "dpdk")]
+    pub(super) fn dpdk(
+        port: &PortConfig,
+        device: &str,
+        eal: dataplane::dpdk::Eal,
+        pools: &[dataplane::dpdk::Mempool],
+    ) -> Result<Self, String> {
+        let settings = dataplane::dpdk::DeviceSettings {
+            device: device.to_owned(),
+            mtu: port.mtu as u16,
+            descriptors: (DESCRIPTORS, DESCRIPTORS),
+        };
+        let pools: Vec<_> = pools.iter().collect();
+        let opened = dataplane::dpdk::Device::open(eal, &settings, &pools)
+            .map_err(|error| format!("port {:?}: {error}", port.name))?;
+        if u32::from(opened.mtu()) < port.mtu {
+            return Err(format!(
+                "port {:?}: its mtu is {}, {device} takes {}\n    remedy: lower the port's",
+                port.name,
+                port.mtu,
+                opened.mtu()
+            ));
+        }
+        Ok(Self {
+            name: port.name.clone(),
+            device: device.to_owned(),
+            driver: "dpdk",
+            mac: port.mac.map_or(opened.mac(), |mac| mac.0),
+            mtu: u32::from(opened.mtu()),
+            kind: Kind::Dpdk(opened),
+        })
     }
 }
 
-fn afxdp(
-    port: &PortConfig,
-    interface: &str,
-    queues: &[u32],
-    mode: XdpMode,
-    replace: bool,
-) -> Result<Device, String> {
+/// What the configuration says of an AF_XDP port.
+pub(super) struct AfXdp<'a> {
+    pub(super) interface: &'a str,
+    pub(super) queues: &'a [u32],
+    pub(super) mode: XdpMode,
+    pub(super) replace: bool,
+}
+
+fn afxdp(port: &PortConfig, driver: &AfXdp<'_>) -> Result<Device, String> {
+    let &AfXdp { interface, queues, mode, replace } = driver;
     let netdev = Netdev::find(interface).map_err(|error| error.to_string())?;
     if netdev.mtu < port.mtu {
         return Err(format!(
@@ -181,12 +226,4 @@ fn afxdp(
             _offloads: offloads,
         },
     })
-}
-
-/// The devices of all ports, in their order.
-///
-/// # Errors
-/// The first that cannot be had.
-pub(super) fn open_all(config: &Config) -> Result<Vec<Device>, String> {
-    config.ports.iter().map(Device::open).collect()
 }

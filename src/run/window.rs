@@ -116,7 +116,7 @@ fn serve<S>(
 
 fn status(shared: &Shared) -> crate::status::Status {
     let draining = shared.stop.load(Ordering::Acquire);
-    shared.board.status(&shared.config, &shared.devices, draining)
+    shared.board.status(&shared.config, &shared.machine.devices, draining)
 }
 
 /// Answers one HTTP/1.1 request (RFC 9112) and closes.

@@ -7,6 +7,9 @@ use super::{Status, Traffic};
 /// Labels of a sample.
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
+/// A metric: its name, kind and help, and how to get it.
+type Figure<S, V> = (&'static str, &'static str, &'static str, fn(&S) -> V);
+
 /// The metrics of one gateway.
 struct Page<'a> {
     output: &'a mut dyn Write,
@@ -127,7 +130,7 @@ fn ports(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 fn peers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
-    let gauges: [(&str, &str, &str, fn(&super::PeerStatus) -> u64); 6] = [
+    let gauges: [Figure<super::PeerStatus, u64>; 6] = [
         ("peer_up", "gauge", "Whether all workers have a session.", |peer| peer.up.into()),
         ("peer_sessions", "gauge", "Workers that have one.", |peer| peer.sessions as u64),
         ("peer_repaired_total", "counter", "Losses repaired.", |peer| peer.repaired),
@@ -170,13 +173,17 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     };
     page.traffic("path_sent", "Sent on a path, first copies", of(|path| path.sent))?;
     page.traffic("path_resent", "Sent on a path again", of(|path| path.resent))?;
-    let gauges: [(&str, &str, fn(&super::PathStatus) -> f64); 3] = [
-        ("path_unconfirmed_packets", "Sent and not confirmed.", |path| path.unconfirmed as f64),
-        ("path_rtt_seconds", "Smoothed round trip.", |path| path.rtt_us / 1e6),
-        ("path_troubled", "Whether the far side does not answer.", |path| path.troubled.into()),
+    let gauges: [Figure<super::PathStatus, f64>; 3] = [
+        ("path_unconfirmed_packets", "gauge", "Sent and not confirmed.", |path| {
+            path.unconfirmed as f64
+        }),
+        ("path_rtt_seconds", "gauge", "Smoothed round trip.", |path| path.rtt_us / 1e6),
+        ("path_troubled", "gauge", "Whether the far side does not answer.", |path| {
+            path.troubled.into()
+        }),
     ];
-    for (name, help, pick) in gauges {
-        page.metric(name, "gauge", help)?;
+    for (name, kind, help, pick) in gauges {
+        page.metric(name, kind, help)?;
         for (names, path) in &all {
             let labels = labels(names);
             let labels = labels.each_ref().map(|(label, text)| (*label, text.as_str()));
@@ -187,7 +194,7 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 }
 
 fn workers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
-    let figures: [(&str, &str, &str, fn(&super::WorkerStatus) -> u64); 8] = [
+    let figures: [Figure<super::WorkerStatus, u64>; 8] = [
         ("worker_busy_rounds_total", "counter", "Rounds with something to do.", |w| w.busy_rounds),
         ("worker_idle_rounds_total", "counter", "Rounds without.", |w| w.idle_rounds),
         ("worker_buffers", "gauge", "Packet buffers.", |w| w.buffers.into()),
@@ -211,13 +218,13 @@ fn workers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             page.sample(name, &labels, pick(worker))?;
         }
     }
-    let stages: [(&str, &str, fn(&super::StageStatus) -> u64); 3] = [
-        ("stage_calls_total", "Times a stage had something to do.", |stage| stage.calls),
-        ("stage_packets_total", "Packets it handled.", |stage| stage.packets),
-        ("stage_cycles_total", "Cycles it took.", |stage| stage.cycles),
+    let stages: [Figure<super::StageStatus, u64>; 3] = [
+        ("stage_calls_total", "counter", "Times a stage had something to do.", |stage| stage.calls),
+        ("stage_packets_total", "counter", "Packets it handled.", |stage| stage.packets),
+        ("stage_cycles_total", "counter", "Cycles it took.", |stage| stage.cycles),
     ];
-    for (name, help, pick) in stages {
-        page.metric(name, "counter", help)?;
+    for (name, kind, help, pick) in stages {
+        page.metric(name, kind, help)?;
         for worker in &status.workers {
             let number = worker.worker.to_string();
             for stage in &worker.stages {

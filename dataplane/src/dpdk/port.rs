@@ -265,6 +265,19 @@ impl Port for DpdkPort {
         }
         counters
     }
+
+    fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
+        each("rx_copied", self.copies.rx);
+        each("tx_copied", self.copies.tx);
+        each("tx_refused", self.copies.tx_refused);
+        if self.queue.index == 0 {
+            let device = self.queue.running.counters();
+            each("rx_missed", device.rx_missed);
+            each("rx_no_buffer", device.rx_no_buffer);
+            each("rx_errors", device.rx_errors);
+            each("tx_errors", device.tx_errors);
+        }
+    }
 }
 
 /// A segment that is none.

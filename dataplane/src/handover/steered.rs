@@ -163,4 +163,16 @@ impl<P: Port, F: Fn(&[u8]) -> Option<usize>> Port for Steered<P, F> {
     fn counters(&self) -> PortCounters {
         self.inner.counters()
     }
+
+    fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
+        self.inner.details(each);
+        let counters = self.counters.borrow();
+        each("handed_over", counters.handed_over.iter().sum());
+        each("taken_over", counters.taken_over);
+    }
+
+    fn add_drops(&self, drops: &mut Drops) {
+        self.inner.add_drops(drops);
+        drops.add(&self.counters.borrow().drops);
+    }
 }

@@ -11,6 +11,7 @@ use std::os::fd::RawFd;
 
 use arrayvec::ArrayVec;
 
+use crate::drops::Drops;
 use crate::memory::Packet;
 use crate::time::Time;
 pub use queue::TxQueue;
@@ -89,5 +90,48 @@ pub trait Port {
     /// packet.
     fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
         let _ = each;
+    }
+
+    /// Adds what the port itself dropped, by reason, to `drops`.
+    fn add_drops(&self, drops: &mut Drops) {
+        let _ = drops;
+    }
+}
+
+impl<P: Port + ?Sized> Port for Box<P> {
+    fn receive(&mut self, now: Time, burst: &mut Burst) -> usize {
+        (**self).receive(now, burst)
+    }
+
+    fn transmit(&mut self, now: Time, queue: &mut TxQueue) -> usize {
+        (**self).transmit(now, queue)
+    }
+
+    fn next_arrival(&self) -> Option<Time> {
+        (**self).next_arrival()
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        (**self).wait_fd()
+    }
+
+    fn error(&self) -> Option<&str> {
+        (**self).error()
+    }
+
+    fn close(&mut self) -> Vec<PortError> {
+        (**self).close()
+    }
+
+    fn counters(&self) -> PortCounters {
+        (**self).counters()
+    }
+
+    fn details(&self, each: &mut dyn FnMut(&'static str, u64)) {
+        (**self).details(each);
+    }
+
+    fn add_drops(&self, drops: &mut Drops) {
+        (**self).add_drops(drops);
     }
 }
