@@ -186,4 +186,18 @@ mod tests {
         );
         assert!(made.is_ok(), "{:?}", made.err());
     }
+    #[test]
+    fn next_hops_by_address_are_passed_on_and_refused_where_nobody_answers() {
+        let example = config::Config::example();
+        let dir = std::path::Path::new(".");
+        let parse = |text: &str| config::Config::parse(text, "example.toml", dir).expect("valid");
+        assert_eq!(hops_are_known(&parse(example).config), Ok(()));
+        let asking = example.replace("\"02:00:00:00:01:fe\"", "\"192.0.2.254\"");
+        let config = parse(&asking).config;
+        let refused = hops_are_known(&config).expect_err("an address");
+        assert!(refused.contains("192.0.2.254") && refused.contains("remedy"), "{refused}");
+        let settings = gateway(&config, &macs(&config).expect("the example has them"));
+        let hop = settings.peers[0].paths[0].next_hop;
+        assert_eq!(hop, gw::NextHop::Address([192, 0, 2, 254].into()));
+    }
 }
