@@ -150,7 +150,8 @@ fn say_ports(shared: &Shared) {
 /// Watches until the gateway is told to end, or its time is over. Whether a worker failed.
 fn watch(args: &Args, shared: &Shared, told: &AtomicBool, crew: &Crew) -> bool {
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut before = shared.board.sessions();
+    let peers = shared.config.peers.len();
+    let mut before = vec![vec![false; peers]; shared.config.workers.cores.len()];
     loop {
         if told.load(Ordering::Acquire) || end.is_some_and(|end| Instant::now() >= end) {
             info!("told to end: what is under way is brought to its end");

@@ -23,6 +23,8 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: f64,
     pub(crate) ports: Vec<PortStatus>,
     pub(crate) peers: Vec<PeerStatus>,
+    /// Next hops that are asked for.
+    pub(crate) neighbours: Vec<NeighbourStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
     /// What the gateway counted, over all workers.
     pub(crate) counters: BTreeMap<String, u64>,
@@ -99,6 +101,21 @@ pub(crate) struct PathStatus {
     pub(crate) troubled: bool,
 }
 
+/// A next hop that is asked for by its IP address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NeighbourStatus {
+    pub(crate) worker: usize,
+    pub(crate) port: String,
+    pub(crate) address: String,
+    /// Its Ethernet address, once it answered.
+    pub(crate) mac: Option<String>,
+    /// Since it was last heard.
+    pub(crate) age_seconds: Option<f64>,
+    pub(crate) unanswered: u64,
+    /// How often another Ethernet address took the place of the one before.
+    pub(crate) changes: u64,
+}
+
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WorkerStatus {
@@ -173,6 +190,15 @@ pub(crate) fn sample() -> Status {
                 rtt_us: 10_250.4,
                 troubled: false,
             }],
+        }],
+        neighbours: vec![NeighbourStatus {
+            worker: 0,
+            port: "wan0".into(),
+            address: "192.0.2.254".into(),
+            mac: Some("02:00:00:00:00:fe".into()),
+            age_seconds: Some(3.5),
+            unanswered: 1,
+            changes: 0,
         }],
         workers: vec![WorkerStatus {
             worker: 0,

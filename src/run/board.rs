@@ -11,10 +11,13 @@ use dataplane::port::PortCounters;
 use dataplane::time::Time;
 use dataplane::worker::{StageCounters, Worker, WorkerCounters};
 use pipelines::gateway::{self, Counters, Gateway, PeerStatus};
+use pipelines::local::Neighbour;
 use pipelines::recovery::ReplayMemory;
 
 use super::devices::Device;
-use crate::status::{self, PathStatus, PortStatus, StageStatus, Status, Traffic, WorkerStatus};
+use crate::status::{
+    self, NeighbourStatus, PathStatus, PortStatus, StageStatus, Status, Traffic, WorkerStatus,
+};
 
 /// What a worker says of itself.
 #[derive(Default)]
@@ -29,6 +32,7 @@ pub(super) struct Snapshot {
     buffers: Option<PoolStats>,
     replay: ReplayMemory,
     pub(super) peers: Vec<PeerStatus>,
+    neighbours: Vec<Neighbour>,
     /// How packets come up from each port.
     pub(super) modes: Vec<(String, Vec<String>)>,
 }
@@ -50,6 +54,8 @@ impl Snapshot {
         self.buffers = Some(buffers);
         self.replay = gateway.replay_memory();
         gateway.peers_status(now, &mut self.peers);
+        self.neighbours.clear();
+        self.neighbours.extend(gateway.neighbours(now));
     }
 }
 
@@ -91,6 +97,7 @@ impl Board {
             uptime_seconds: self.began.elapsed().as_millis() as f64 / 1e3,
             ports: config.ports.iter().zip(devices).map(port).collect(),
             peers: config.peers.iter().map(|of| peer(of, config)).collect(),
+            neighbours: Vec::new(),
             workers: Vec::new(),
             counters: BTreeMap::new(),
             drops: BTreeMap::new(),
@@ -172,6 +179,8 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
     for (to, from) in status.peers.iter_mut().zip(&shot.peers) {
         add_peer(to, from);
     }
+    let neighbours = shot.neighbours.iter().map(|known| neighbour(known, worker, config));
+    status.neighbours.extend(neighbours);
     for (name, count) in counters(&shot.counters) {
         *status.counters.entry(name.to_owned()).or_default() += count;
     }
@@ -196,6 +205,18 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
         stages: stages(&shot.worker, config),
         drops,
     });
+}
+
+fn neighbour(known: &Neighbour, worker: usize, config: &Config) -> NeighbourStatus {
+    NeighbourStatus {
+        worker,
+        port: config.ports.get(known.port).map_or_else(String::new, |port| port.name.clone()),
+        address: known.address.to_string(),
+        mac: known.mac.map(|mac| config::mac::Mac(mac).to_string()),
+        age_seconds: known.age.map(|age| age as f64 / 1e9),
+        unanswered: known.unanswered,
+        changes: known.changes,
+    }
 }
 
 fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
@@ -245,7 +266,7 @@ fn stages(worker: &WorkerCounters, config: &Config) -> Vec<StageStatus> {
 }
 
 /// The gateway's counters by name.
-fn counters(counters: &Counters) -> [(&'static str, u64); 25] {
+fn counters(counters: &Counters) -> [(&'static str, u64); 30] {
     let gateway::Counters { lan_rx, lan_tx, wan_rx, tunnelled, numbered, unnumbered, .. } =
         counters;
     [
@@ -273,6 +294,11 @@ fn counters(counters: &Counters) -> [(&'static str, u64); 25] {
         ("oversize_forwarded", counters.oversize_forwarded),
         ("unprotected", counters.unprotected),
         ("gave_up", counters.gave_up),
+        ("answered", counters.answered),
+        ("echoed", counters.echoed),
+        ("asked", counters.asked),
+        ("conflicts", counters.conflicts),
+        ("withheld", counters.withheld),
         ("sessions", counters.sessions),
     ]
 }

@@ -71,6 +71,7 @@ pub(crate) fn write_prometheus(status: &Status, output: &mut dyn Write) -> fmt::
     ports(&mut page, status)?;
     peers(&mut page, status)?;
     paths(&mut page, status)?;
+    neighbours(&mut page, status)?;
     workers(&mut page, status)?;
     let drops = status.workers.iter().flat_map(|worker| {
         worker
@@ -189,6 +190,19 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             let labels = labels.each_ref().map(|(label, text)| (*label, text.as_str()));
             page.sample(name, &labels, pick(path))?;
         }
+    }
+    Ok(())
+}
+
+fn neighbours(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    page.metric("neighbour_known", "gauge", "Whether a next hop that is asked for answered.")?;
+    for neighbour in &status.neighbours {
+        let labels = [
+            ("worker", &*neighbour.worker.to_string()),
+            ("port", &neighbour.port),
+            ("address", &neighbour.address),
+        ];
+        page.sample("neighbour_known", &labels, u8::from(neighbour.mac.is_some()))?;
     }
     Ok(())
 }

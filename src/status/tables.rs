@@ -16,6 +16,8 @@ pub(crate) enum What {
     Peers,
     /// Paths: traffic, round trips.
     Paths,
+    /// Next hops that are asked for.
+    Neighbours,
     /// Workers: rounds, memory.
     Workers,
     /// Stages of the workers: calls, packets, cycles.
@@ -29,10 +31,11 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
+    (What::Neighbours, "neighbours", neighbours),
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
     (What::Drops, "drops", drops),
@@ -87,7 +90,8 @@ fn ports(status: &Status, output: &mut dyn Write) -> io::Result<()> {
         table.row([
             port.name.clone(),
             port.role.clone(),
-            port.device.clone(),
+            // Arguments of a virtual device would fill the line; JSON has them.
+            port.device.split(',').next().unwrap_or_default().to_owned(),
             driver,
             port.link.map_or("-", |up| if up { "up" } else { "down" }).into(),
             port.mtu.to_string(),
@@ -163,6 +167,33 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
                 path.unconfirmed.to_string(),
             ]);
         }
+    }
+    table.write(output, 0)
+}
+
+fn neighbours(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    if status.neighbours.is_empty() {
+        return writeln!(output, "none is asked for");
+    }
+    let mut table = Table::new([
+        ("WORKER", RIGHT),
+        ("PORT", LEFT),
+        ("ADDRESS", LEFT),
+        ("MAC", LEFT),
+        ("AGE s", RIGHT),
+        ("UNANSWERED", RIGHT),
+        ("CHANGES", RIGHT),
+    ]);
+    for neighbour in &status.neighbours {
+        table.row([
+            neighbour.worker.to_string(),
+            neighbour.port.clone(),
+            neighbour.address.clone(),
+            neighbour.mac.clone().unwrap_or_else(|| "no answer".into()),
+            neighbour.age_seconds.map_or_else(|| "-".into(), |age| format!("{age:.0}")),
+            neighbour.unanswered.to_string(),
+            neighbour.changes.to_string(),
+        ]);
     }
     table.write(output, 0)
 }
@@ -258,9 +289,16 @@ mod tests {
         for (_, heading, _) in PARTS {
             assert!(text.lines().any(|line| line == heading), "{heading}");
         }
-        for part in
-            ["site-a", "eth\"1", "af_xdp generic", "1 of 1", "10.250", "200", "wan_duplicate"]
-        {
+        for part in [
+            "site-a",
+            "eth\"1",
+            "af_xdp generic",
+            "1 of 1",
+            "10.250",
+            "200",
+            "192.0.2.254",
+            "wan_duplicate",
+        ] {
             assert!(text.contains(part), "{part} not in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

@@ -62,7 +62,7 @@ pub(crate) fn configuration(address: &str, peer: &str) -> String {
         peer = "there"
         port = "wan"
         next_hop = "02:00:00:00:01:fe"
-        capacity = "1Gbps"
+        capacity = "100Mbps"
 
         [recovery]
         replay_bytes = "2MiB"
