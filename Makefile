@@ -15,6 +15,8 @@ RDMA_APT_PACKAGES := qemu-system-x86 iproute2 ethtool procps util-linux binutils
 BINARY := target/release/compute-gateway
 # Seconds each fuzz target runs.
 FUZZ_SECONDS ?= 60
+# Packets of the soak: a billion.
+SOAK_PACKETS ?= 1000000000
 # The capture and the wide area of the demo: 10 Gbit/s, 1000 km there and back, one packet in a
 # hundred lost.
 DEMO_CAPTURE ?= pcap-tests/captures/rc-write.pcap
@@ -23,7 +25,7 @@ DEMO_SEED ?= 1
 # Options of the RDMA lab: `pcap-tests/softroce/test_rdma.py --help` lists them.
 RDMA_OPTIONS ?=
 
-.PHONY: help setup build demo test test-rdma setup-dpdk build-dpdk test-dpdk bench limits instructions lint fuzz clean
+.PHONY: help setup build demo test test-rdma setup-dpdk build-dpdk test-dpdk bench limits soak instructions lint fuzz clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -69,6 +71,9 @@ bench: setup ## all benches: criterion, and the whole worker (packets a second, 
 
 limits: setup ## goodput and completion times against loss, beside what is possible: docs/limits.md, docs/limits.svg
 	cargo run --release --locked -p compute-gateway-benches --bin limits -- docs
+
+soak: setup ## SOAK_PACKETS packets through two gateways in virtual time, one in a thousand lost: nothing may be missing or grow
+	cargo run --release --locked -p compute-gateway-benches --bin soak -- $(SOAK_PACKETS)
 
 instructions: setup ## instructions a packet of each stage, counted by callgrind: exact on a noisy machine
 	benches/instructions.sh
