@@ -28,7 +28,7 @@ use crate::status::{What, write_tables};
 ///
 /// One worker a core takes packets from the ports of the configuration, numbers what is for a peer
 /// and repairs what the wide area loses. What is happening is told on standard error; `show` looks
-/// in by the socket of [control]. SIGTERM or SIGINT ends it: nothing more is taken from the LAN,
+/// in by its socket. SIGTERM or SIGINT ends it: nothing more is taken from the LAN,
 /// what is under way has a second to be confirmed, and the final status is written to standard
 /// output.
 #[derive(Debug, clap::Args)]
