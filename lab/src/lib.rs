@@ -1,4 +1,4 @@
-//! A network in a box, in virtual time.
+//! A network in a box, in virtual time; and its wire, [`wire`], in real time as well.
 #![forbid(unsafe_code)]
 
 mod command;
@@ -21,6 +21,7 @@ mod site;
 pub mod stream;
 mod taps;
 pub mod traffic;
+pub mod wire;
 
 pub use path::PathError;
 pub use report::Report;

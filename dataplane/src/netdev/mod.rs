@@ -5,9 +5,12 @@
 
 mod ethtool;
 mod netlink;
+mod packet;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+pub use packet::PacketSocket;
 
 /// An interface that cannot be asked.
 #[derive(Debug, thiserror::Error)]
