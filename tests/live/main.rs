@@ -1,0 +1,15 @@
+//! Two running gateways between two hosts: network namespaces, a wire of ours that loses, real
+//! traffic. All need root, and iproute2: `make test-live`.
+#![forbid(unsafe_code)]
+
+mod absence;
+mod captures;
+mod ends;
+mod frames;
+mod gateway;
+mod namespace;
+mod network;
+mod passing;
+mod refusals;
+mod sizes;
+mod traffic;

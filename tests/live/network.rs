@@ -1,0 +1,231 @@
+//! The network of a test, each box a namespace of its own:
+//!
+//!     host A: eth0 -- lan: gateway A: wan -- a [wire] b -- wan: gateway B: lan -- eth0: host B
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use lab::link::Impairments;
+use lab::wire::Wire;
+use tempfile::TempDir;
+
+use crate::gateway::Gateway;
+use crate::namespace::{Namespace, cable, ip};
+
+/// The two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    A,
+    B,
+}
+
+/// What tests differ in.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) lan_mtu: u32,
+    pub(crate) wan_mtu: u32,
+    /// `xdp_mode` of all ports.
+    pub(crate) xdp_mode: &'static str,
+    /// Workers of each gateway, and queues of every interface.
+    pub(crate) workers: u32,
+    /// What the wire does, each way.
+    pub(crate) wire: Impairments,
+    /// Whether hosts have addresses; without, their network stacks send nothing.
+    pub(crate) addresses: bool,
+    /// More keys of [gateway].
+    pub(crate) gateway: &'static str,
+    /// More keys of [[peer]].
+    pub(crate) peer: &'static str,
+    /// More keys of [recovery].
+    pub(crate) recovery: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lan_mtu: 1_500,
+            wan_mtu: 1_600,
+            xdp_mode: "generic",
+            workers: 1,
+            wire: Impairments::default(),
+            addresses: true,
+            gateway: "",
+            peer: "",
+            recovery: "",
+        }
+    }
+}
+
+/// Two sites and what is between them.
+pub(crate) struct Network {
+    pub(crate) wire: Wire,
+    host: [Namespace; 2],
+    gate: [Namespace; 2],
+    folder: TempDir,
+}
+
+impl Network {
+    /// Builds it, and writes the gateways' configurations; nobody forwards yet.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let network = || [Namespace::new(), Namespace::new()];
+        let (host, gate, middle) = (network(), network(), Namespace::new());
+        let folder = TempDir::new().expect("a folder");
+        let name_at = ["a", "b"];
+        for side in [Side::A, Side::B] {
+            let (n, queues) = (side as usize, settings.workers);
+            cable((&host[n], "eth0"), (&gate[n], "lan"), settings.lan_mtu, queues);
+            cable((&gate[n], "wan"), (&middle, name_at[n]), settings.wan_mtu, queues);
+            if settings.addresses {
+                let address = [format!("{}/24", side.host4()), format!("{}/64", side.host6())];
+                host[n].addresses("eth0", &address.each_ref().map(String::as_str));
+            }
+        }
+        for side in [Side::A, Side::B] {
+            let file = folder.path().join(format!("{}.toml", side.name()));
+            let mac = gate[side.other() as usize].netdev("wan").mac;
+            fs::write(file, configuration(side, settings, mac)).expect("a file");
+        }
+        let ends = name_at.map(|name| Arc::new(middle.packet_socket(name)));
+        // Which frames are lost is the same in all runs, as far as they send the same.
+        let wire = Wire::start(ends, &settings.wire, 1);
+        Self { wire, host, gate, folder }
+    }
+
+    pub(crate) fn host(&self, side: Side) -> &Namespace {
+        &self.host[side as usize]
+    }
+
+    /// The namespace of a gateway.
+    pub(crate) fn gate(&self, side: Side) -> &Namespace {
+        &self.gate[side as usize]
+    }
+
+    /// Where the files of the gateways are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a gateway.
+    pub(crate) fn start(&self, side: Side) -> Gateway {
+        Gateway::start(self.gate(side), self.folder(), side.name(), None)
+    }
+
+    /// Starts both, and waits until they have a session.
+    pub(crate) fn start_both(&self) -> [Gateway; 2] {
+        let mut gateways = [self.start(Side::A), self.start(Side::B)];
+        gateways.iter_mut().for_each(Gateway::wait_for_session);
+        gateways
+    }
+
+    /// Puts a bridge where a gateway would be.
+    pub(crate) fn bridge(&self, side: Side) {
+        self.gate(side).run(|| {
+            ip(&["link", "add", "bridge", "type", "bridge", "mcast_snooping", "0"]);
+            for port in ["lan", "wan"] {
+                ip(&["link", "set", "dev", port, "master", "bridge"]);
+            }
+            ip(&["link", "set", "dev", "bridge", "up"]);
+        });
+    }
+
+    /// The XDP programs on the interfaces of a gateway, whatever their mode.
+    pub(crate) fn programs(&self, side: Side) -> Vec<u32> {
+        let on = |name| self.gate(side).netdev(name).xdp;
+        let programs = [on("lan"), on("wan")];
+        programs.iter().flat_map(|xdp| [xdp.native, xdp.generic, xdp.hardware]).flatten().collect()
+    }
+}
+
+impl Side {
+    /// The name of its gateway.
+    pub(crate) fn name(self) -> &'static str {
+        ["gateway-a", "gateway-b"][self as usize]
+    }
+
+    /// The IPv4 address of its host.
+    pub(crate) fn host4(self) -> &'static str {
+        ["10.10.0.1", "10.10.0.2"][self as usize]
+    }
+
+    /// The IPv6 address of its host.
+    pub(crate) fn host6(self) -> &'static str {
+        ["fd00::1", "fd00::2"][self as usize]
+    }
+
+    /// The outer address of its gateway.
+    fn outer(self) -> &'static str {
+        ["192.0.2.1", "192.0.2.2"][self as usize]
+    }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// A gateway's configuration. The next hop is the other gateway: it is asked for by a lone worker,
+/// and given its Ethernet address to several.
+fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
+    let Settings { lan_mtu, wan_mtu, xdp_mode, gateway, peer, recovery, .. } = settings;
+    let (name, here, there) = (side.name(), side.outer(), side.other().outer());
+    let (cores, hop): (Vec<u32>, _) = match settings.workers {
+        1 => (vec![side as u32], there.to_owned()),
+        workers => ((0..workers).collect(), mac.map(|byte| format!("{byte:02x}")).join(":")),
+    };
+    format!(
+        r#"
+        [gateway]
+        name = "{name}"
+        address = "{here}"
+        {gateway}
+
+        [workers]
+        cores = {cores:?}
+        idle = "sleep"
+
+        [[port]]
+        name = "lan"
+        role = "lan"
+        driver = "af_xdp"
+        interface = "lan"
+        xdp_mode = "{xdp_mode}"
+        mtu = {lan_mtu}
+
+        [[port]]
+        name = "wan"
+        role = "wan"
+        driver = "af_xdp"
+        interface = "wan"
+        xdp_mode = "{xdp_mode}"
+        mtu = {wan_mtu}
+
+        [[peer]]
+        name = "peer"
+        address = "{there}"
+        everything = true
+        key = "000102030405060708090a0b0c0d0e0f"
+        {peer}
+
+        [[path]]
+        name = "north"
+        peer = "peer"
+        port = "wan"
+        next_hop = "{hop}"
+        weight = 1
+
+        [recovery]
+        replay_bytes = "8MiB"
+        hold_bytes = "8MiB"
+        # On a loaded machine a worker may get no processor for longer than the default, 500ms.
+        hold_age = "5s"
+        replay_age = "10s"
+        {recovery}
+
+        [control]
+        socket = "{name}.sock"
+        "#
+    )
+}
