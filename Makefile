@@ -10,6 +10,8 @@ APT_PACKAGES := build-essential valgrind
 # And for the feature `dpdk` alone: DPDK with its drivers, what makes the bindings, and what sets up
 # the network of its tests.
 DPDK_APT_PACKAGES := libdpdk-dev libclang-dev pkg-config iproute2 util-linux
+# And for the live tests alone: what sets up their network.
+LIVE_APT_PACKAGES := build-essential iproute2
 # And for the RDMA lab alone: emulated hosts, and what sets up the network between them.
 RDMA_APT_PACKAGES := qemu-system-x86 iproute2 ethtool procps util-linux binutils python3
 BINARY := target/release/compute-gateway
@@ -25,7 +27,7 @@ DEMO_SEED ?= 1
 # Options of the RDMA lab: `pcap-tests/softroce/test_rdma.py --help` lists them.
 RDMA_OPTIONS ?=
 
-.PHONY: help setup build demo test test-rdma setup-dpdk build-dpdk test-dpdk bench limits soak instructions lint fuzz clean
+.PHONY: help setup build demo test test-live test-rdma setup-dpdk build-dpdk test-dpdk bench limits soak instructions lint fuzz clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -49,6 +51,10 @@ demo: setup build ## a real RDMA capture across a lossy wide area, with and with
 test: setup ## all tests, then ten seconds of each fuzz target
 	cargo test --workspace --locked
 	fuzz/run.sh 10
+
+test-live: ## running gateways between hosts in network namespaces, over a wire that loses (root; minutes)
+	$(MAKE) setup APT_PACKAGES="$(LIVE_APT_PACKAGES)"
+	cargo test --locked --test live -- --ignored --test-threads 1
 
 test-rdma: build ## two real RDMA stacks across a lossy wire, with and without the gateways (root; minutes)
 	$(MAKE) setup APT_PACKAGES="$(RDMA_APT_PACKAGES)"
