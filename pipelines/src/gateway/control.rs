@@ -1,12 +1,14 @@
 //! Control messages: what is sent when, and what a received one leads to.
 
+use std::iter;
+
 use dataplane::drops::DropReason;
 use dataplane::memory::Packet;
 use dataplane::port::TxQueue;
-use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
+use dataplane::time::{Nanos, SECOND, Time};
 
-use super::hops::readdressed;
-use super::peer::{Peer, Timer};
+use super::hops::{readdressed, rerouted};
+use super::peer::{Peer, Timer, detour};
 use super::session::Outcome;
 use super::transparent::{arrive, told};
 use super::{Common, wan_to_lan};
@@ -17,8 +19,6 @@ use crate::tunnel::control::{
 };
 use crate::tunnel::header::{Header, Kind};
 
-/// A channel in use is probed this often, to measure its round trip.
-const MEASURE: Nanos = 50 * MILLISECOND;
 /// Messages that one call may send about one channel; what is left is due at once.
 const MESSAGES: usize = 8;
 /// A longer round trip than this is no measurement.
@@ -45,7 +45,8 @@ pub(super) fn send_hello(common: &mut Common, peer: &mut Peer, now: Time, queues
     common.wheel.set(peer.timer(Timer::Hello), peer.session.hello_due());
 }
 
-/// Does what is due for a channel we send by: lets go of what is too old, probes.
+/// Does what is due for a channel we send by: lets go of what is too old, probes. While its own way
+/// is cut, it is probed by another one too, so that the far side learns what it lacks.
 pub(super) fn tend_sender(
     common: &mut Common,
     peer: &mut Peer,
@@ -59,27 +60,19 @@ pub(super) fn tend_sender(
     while sender.replay.oldest().is_some_and(|sent| sent.after(age) <= now) {
         sender.replay.evict_oldest(&mut common.memory);
     }
-    let Some(latest) = sender.replay.latest() else { return };
-    let due = if sender.last_probe >= latest {
-        // Nothing was sent since.
-        sender.last_probe.after(sender.rtt.wait(sender.unanswered))
-    } else {
-        latest.after(tail_delay(sender.rtt.smoothed())).min(sender.last_probe.after(MEASURE))
-    };
+    let Some(due) = sender.probe_due() else { return };
     if due > now {
         common.wheel.set(timer, due);
         return;
     }
-    common.wheel.set(timer, now.after(sender.rtt.wait(sender.unanswered)));
-    sender.last_probe = now;
-    sender.unanswered = sender.unanswered.saturating_add(1);
-    let probe = Draft::probe(channel as u8, sender.replay.next(), now.0);
-    send(common, peer, channel, probe, Place::Last, queues);
-}
-
-/// How long a channel is quiet before its tail is probed.
-pub(super) fn tail_delay(rtt: Nanos) -> Nanos {
-    (rtt / 16).clamp(100 * MICROSECOND, 2 * MILLISECOND)
+    sender.probed(now);
+    common.wheel.set(timer, sender.probe_due().unwrap_or(Time::NEVER));
+    let (next, cut, turn) = (sender.replay.next(), sender.is_cut(), sender.unanswered);
+    let around = if cut { detour(&peer.senders, channel, turn) } else { None };
+    for by in iter::once(channel).chain(around) {
+        let probe = Draft::probe(channel as u8, next, now.0);
+        send(common, peer, by, probe, Place::Last, queues);
+    }
 }
 
 /// Does what is due for a channel we receive by: acknowledges, asks for what is missing.
@@ -127,8 +120,7 @@ fn send_feedback(
         receiver.confirm_at = Time::NEVER;
         common.counters.nacks_sent += u64::from(asked > 0);
         common.counters.numbers_asked += asked;
-        // The peer's channels and ours need not be the same number.
-        let back = channel % peer.senders.len().max(1);
+        let back = receiver.back;
         send(common, peer, back, draft, Place::First, queues);
         if !full {
             break;
@@ -224,16 +216,16 @@ fn take(
     if !envelope.is_hello && !peer.session.accept(envelope.number, now) {
         return Err(DropReason::ControlReplayed);
     }
+    let theirs = Header::read(message).map_or(0, |header| header.channel);
     // The peer's channels and ours need not be the same number.
-    let channels = peer.senders.len().max(1);
-    let by = Header::read(message).map_or(0, |header| usize::from(header.channel) % channels);
+    let by = usize::from(theirs) % peer.senders.len().max(1);
     match read(message).map_err(|_| DropReason::ControlMalformed)? {
         Message::Hello(hello) => on_hello(common, peer, &hello, now, queues),
         Message::Probe { channel, next, time } => {
-            on_probe(common, peer, usize::from(channel), next, time, now, queues);
+            on_probe(common, peer, (usize::from(channel), by), (next, time), now, queues);
         }
         Message::Feedback { echoed_time, blocks } => {
-            on_feedback(common, peer, echoed_time, blocks, now, queues);
+            on_feedback(common, peer, theirs, (echoed_time, blocks), now, queues);
         }
         Message::Gone { channel, items } => {
             on_gone(common, peer, usize::from(channel), items, now, queues);
@@ -277,13 +269,12 @@ fn on_hello(
     common.wheel.set(peer.timer(Timer::Hello), peer.session.hello_due());
 }
 
-/// The far side says how far it has sent: what is missing before that is lost.
+/// The far side says, by channel `by`, how far it has sent: what is missing before that is lost.
 fn on_probe(
     common: &mut Common,
     peer: &mut Peer,
-    channel: usize,
-    next: Seq,
-    time: u64,
+    (channel, by): (usize, usize),
+    (next, time): (Seq, u64),
     now: Time,
     queues: &mut [TxQueue],
 ) {
@@ -291,24 +282,34 @@ fn on_probe(
         common.counters.drops.count(DropReason::ControlMalformed, 0);
         return;
     };
+    // What came by this way can be answered by it.
+    receiver.back = by;
     if !receiver.holes.announce(next, now) {
         common.counters.drops.count(DropReason::WanOutOfWindow, 0);
     }
     send_feedback(common, peer, channel, time, now, queues);
 }
 
-/// Acknowledgements and requests of the far side.
+/// Acknowledgements and requests of the far side, by its channel `by`, and the time they echo.
+///
+/// While a channel's own way is cut, what is asked for by another goes by that one.
 fn on_feedback(
     common: &mut Common,
     peer: &mut Peer,
-    echoed_time: u64,
-    blocks: Blocks<'_>,
+    by: u8,
+    (echoed_time, blocks): (u64, Blocks<'_>),
     now: Time,
     queues: &mut [TxQueue],
 ) {
     for (index, block) in blocks.flatten().enumerate() {
         let channel = usize::from(block.channel);
+        let is_own_way = peer.is_own_way(channel, by);
+        let around = usize::from(by) % peer.senders.len().max(1);
         let Some(sender) = peer.senders.get_mut(channel) else { continue };
+        if is_own_way {
+            sender.heard(now);
+        }
+        let way = if sender.is_cut() { around } else { channel };
         if sender.replay.confirm(block.cumulative, &mut common.memory) > 0 {
             sender.answered(now);
             let step = sender.rtt.smoothed() / 16;
@@ -316,29 +317,34 @@ fn on_feedback(
         }
         let sample = now.0.wrapping_sub(echoed_time);
         if index == 0 && echoed_time != 0 && sample < LONGEST_RTT {
-            sender.rtt.sample(sample);
             sender.answered(now);
+            if is_own_way {
+                sender.rtt.sample(sample);
+            }
         }
         for range in block.ranges {
-            if !repair(common, peer, channel, range, now, queues) {
+            if !repair(common, peer, (channel, way), range, now, queues) {
                 break;
             }
         }
     }
 }
 
-/// Sends again what is asked for and held, and says what is gone. `false` when the port has no
-/// more room: the far side will ask again.
+/// Sends again what of a channel is asked for and held, by the way of channel `way`, and says what
+/// is gone. `false` when the port has no more room: the far side will ask again.
 fn repair(
     common: &mut Common,
     peer: &mut Peer,
-    channel: usize,
+    (channel, way): (usize, usize),
     range: Range,
     now: Time,
     queues: &mut [TxQueue],
 ) -> bool {
+    let around = peer.senders.get(way).filter(|_| way != channel);
+    // That way's round trip counts then, queues and all: it may be far slower.
+    let patience = around.map(|sender| sender.rtt.patience());
+    let around = around.map(|sender| (sender.outer.clone(), sender.port, sender.largest));
     let Some(sender) = peer.senders.get_mut(channel) else { return false };
-    let Some(queue) = queues.get_mut(sender.port) else { return false };
     // Nobody can miss more than was sent and is unconfirmed.
     let unconfirmed = sender.replay.unconfirmed();
     let behind = sender.replay.next().ahead_of(range.start);
@@ -347,7 +353,7 @@ fn repair(
     }
     let skip = behind.cast_unsigned().saturating_sub(unconfirmed);
     // A request that the network doubled; the far side's own second one comes later.
-    let guard = sender.rtt.spacing() / 2;
+    let guard = patience.unwrap_or(sender.rtt.spacing() / 2);
     let mut gone = Draft::gone(channel as u8);
     let mut room = true;
     let mut at = range.start.plus(skip);
@@ -356,7 +362,14 @@ fn repair(
         let one = Range { start: at, count: 1 };
         match sender.replay.lookup(at, now, guard) {
             Lookup::Resend(frame) => {
-                let frame = readdressed(frame, sender.outer.next_hop(), &common.pool);
+                let other = around.as_ref().and_then(|(outer, port, largest)| {
+                    Some((rerouted(&frame, outer, *largest, &common.pool)?, *port))
+                });
+                let (frame, port) = other.unwrap_or_else(|| {
+                    let mac = sender.outer.next_hop();
+                    (readdressed(frame, mac, &common.pool), sender.port)
+                });
+                let Some(queue) = queues.get_mut(port) else { return false };
                 let bytes = frame.len();
                 room = queue.push_urgent(frame).is_ok();
                 if room {
@@ -376,7 +389,7 @@ fn repair(
         at = at.next();
     }
     if !gone.is_empty() {
-        send(common, peer, channel, gone, Place::First, queues);
+        send(common, peer, way, gone, Place::First, queues);
     }
     room
 }

@@ -1,7 +1,7 @@
 //! Next hops that are told by their IP address: asked for, and used once they answered.
 
 use dataplane::drops::DropReason;
-use dataplane::memory::{Frame, Pool};
+use dataplane::memory::{Frame, Packet, Pool};
 use dataplane::port::TxQueue;
 use dataplane::time::{MILLISECOND, Nanos, Time};
 use dataplane::wheel::TimerId;
@@ -10,6 +10,8 @@ use super::own::send_short;
 use super::peer::{Peer, Timer};
 use super::{Common, Gateway, Mac, NextHop, Role, Settings};
 use crate::local::{Neighbour, Neighbours};
+use crate::tunnel::header::HEADER_LEN;
+use crate::tunnel::outer::Outer;
 
 /// Questions that one call may send, and how long the others wait then.
 const ASKS: usize = 16;
@@ -135,12 +137,27 @@ pub(super) fn readdressed(frame: Frame, mac: Mac, pool: &Pool) -> Frame {
     if frame.head().starts_with(&mac) { frame } else { copy_to(frame, mac, pool) }
 }
 
+/// A tunnel packet that is sent again, by another channel's way: its outer headers are those of
+/// that one, `outer`, and its tunnel header stays. `None` without a buffer, or if that way does not
+/// carry so many bytes: `largest` behind the tunnel header.
+#[cold]
+pub(super) fn rerouted(frame: &Frame, outer: &Outer, largest: usize, pool: &Pool) -> Option<Frame> {
+    let mut packet = copy(frame, pool)?;
+    let tos = outer.tos(packet.head());
+    let header = packet.head().get(outer.len()..)?.first_chunk::<HEADER_LEN>().copied()?;
+    let bare = packet.trim_front(outer.len() + HEADER_LEN) && packet.len() <= largest;
+    (bare && outer.encapsulate(&mut packet, &header, tos)).then(|| packet.freeze())
+}
+
+/// The bytes of a frame, which nobody else holds.
+fn copy(frame: &Frame, pool: &Pool) -> Option<Packet> {
+    let mut copy = pool.alloc()?;
+    frame.segments().all(|segment| copy.append(pool, segment)).then_some(copy)
+}
+
 #[cold]
 fn copy_to(frame: Frame, mac: Mac, pool: &Pool) -> Frame {
-    let Some(mut copy) = pool.alloc() else { return frame };
-    if !frame.segments().all(|segment| copy.append(pool, segment)) {
-        return frame;
-    }
+    let Some(mut copy) = copy(&frame, pool) else { return frame };
     copy.head_mut().iter_mut().zip(mac).for_each(|(to, from)| *to = from);
     copy.freeze()
 }

@@ -6,8 +6,7 @@ use dataplane::port::{Burst, TxQueue};
 use dataplane::time::Time;
 
 use super::classify::{Classified, classify};
-use super::control::tail_delay;
-use super::peer::{Peer, Timer};
+use super::peer::{Peer, Timer, tail_delay};
 use super::transparent::leave;
 use super::ttl;
 use super::{Absent, Behind, Carry, Oversize, Role, Ttl};
@@ -82,7 +81,7 @@ impl Gateway {
             return;
         }
         let lane = class.hash as usize & (peer.lanes.len() - 1);
-        let channel = peer.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
+        let channel = peer.channel_of(lane);
         let Some(sender) = peer.senders.get(channel) else { return };
         if packet.len() - peer.carried(class).1 > sender.largest {
             match common.settings.oversize {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use dataplane::time::Time;
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, Time};
 use dataplane::wheel::TimerId;
 
 use super::counters::Traffic;
@@ -23,6 +23,10 @@ pub(super) const MAX_LANES: u32 = 65_536;
 
 /// Probes in vain after which a path is taken to be in trouble.
 const TROUBLE: u32 = 2;
+/// A channel in use is probed this often, to measure its round trip.
+const MEASURE: Nanos = 50 * MILLISECOND;
+/// A channel that is cut is probed no more often: its probes take room on another path.
+const CUT_PACE: Nanos = 2 * MILLISECOND;
 
 /// The send side of one channel.
 pub(super) struct Sender {
@@ -40,7 +44,13 @@ pub(super) struct Sender {
     /// Probes since anything was confirmed.
     pub(super) unanswered: u32,
     /// When it last began to be answered again.
-    pub(super) recovered: Time,
+    recovered: Time,
+    /// Probes since the far side last answered by this channel's own way, a round trip apart.
+    vain: u32,
+    /// When the last of them was counted.
+    counted: Time,
+    /// When the far side last answered by this channel's own way.
+    heard: Time,
     /// Numbered packets, first copies only.
     pub(super) sent: Traffic,
     /// Packets sent again.
@@ -54,6 +64,8 @@ pub(super) struct Receiver {
     pub(super) unconfirmed: u32,
     /// When the next acknowledgement is due; [`Time::NEVER`] if none is.
     pub(super) confirm_at: Time,
+    /// The channel of ours by which the peer is told of it: the way that its last probe came.
+    pub(super) back: usize,
     /// From request to repair.
     pub(super) rtt: Rtt,
     /// Packets that arrived for the first time.
@@ -136,13 +148,84 @@ impl Sender {
         self.unanswered = 0;
     }
 
+    /// The far side answers by this channel's own way.
+    pub(super) fn heard(&mut self, now: Time) {
+        (self.vain, self.heard) = (0, now);
+    }
+
+    /// A probe leaves.
+    pub(super) fn probed(&mut self, now: Time) {
+        self.last_probe = now;
+        self.unanswered = self.unanswered.saturating_add(1);
+        // Those of one round trip are in vain together.
+        if self.vain == 0 || self.counted.after(self.rtt.patience()) <= now {
+            (self.vain, self.counted) = (self.vain.saturating_add(1), now);
+        }
+    }
+
+    /// Whether its own way is not answered: what waits for it goes around.
+    #[inline]
+    pub(super) fn is_cut(&self) -> bool {
+        self.vain >= TROUBLE
+    }
+
+    /// When to probe; `None` while all is confirmed and its own way is answered.
+    pub(super) fn probe_due(&self) -> Option<Time> {
+        let cut = || self.is_cut().then_some(Time::ZERO);
+        self.replay.latest().or_else(cut).map(|latest| self.due_after(latest))
+    }
+
+    /// When to probe, when the newest of what is unconfirmed left at `latest`.
+    fn due_after(&self, latest: Time) -> Time {
+        let pace = if self.is_cut() { CUT_PACE } else { 0 };
+        let again = self.last_probe.after(self.rtt.wait(self.unanswered).max(pace));
+        if self.last_probe >= latest {
+            return again; // nothing was sent since
+        }
+        let tail = latest.after(tail_delay(self.rtt.smoothed()));
+        // Much is sent and nothing is heard: the path may be dead.
+        let since = self.heard.max(self.replay.oldest().unwrap_or(latest));
+        let silent = since.after(self.rtt.patience()).max(again);
+        tail.min(silent).min(self.last_probe.after(MEASURE)).max(self.last_probe.after(pace))
+    }
+
     /// Until when its path was in trouble: now, if it is.
     pub(super) fn troubled_until(&self, now: Time) -> Time {
         if self.unanswered >= TROUBLE { now } else { self.recovered }
     }
 }
 
+/// How long a channel is quiet before its tail is probed.
+pub(super) fn tail_delay(rtt: Nanos) -> Nanos {
+    (rtt / 16).clamp(100 * MICROSECOND, 2 * MILLISECOND)
+}
+
+/// A channel that leaves by another port than `via` and is not cut: another one each `turn`.
+#[cold]
+pub(super) fn detour(senders: &[Sender], via: usize, turn: u32) -> Option<usize> {
+    let own = senders.get(via)?.port;
+    let goes = |sender: &Sender| sender.port != own && !sender.is_cut() && sender.hop.mac.is_some();
+    let others = || senders.iter().enumerate().filter(|(_, sender)| goes(sender));
+    let turn = turn as usize % others().count().max(1);
+    others().nth(turn).map(|(channel, _)| channel)
+}
+
 impl Peer {
+    /// The channel that a packet of `lane` leaves by: the lane's own, or another one while that is
+    /// cut. The far side restores the order of the lane, whichever way its packets come.
+    #[inline]
+    pub(super) fn channel_of(&self, lane: usize) -> usize {
+        let own = self.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
+        let cut = self.senders.get(own).is_some_and(Sender::is_cut);
+        let around = if cut { detour(&self.senders, own, lane as u32) } else { None };
+        around.unwrap_or(own)
+    }
+
+    /// Whether the peer, by its channel `by`, speaks of our `channel` by that one's own way.
+    pub(super) fn is_own_way(&self, channel: usize, by: u8) -> bool {
+        usize::from(by) == channel % self.receivers.len().max(1)
+    }
+
     /// Until when something of a stream may have been under way, the newest packet of which was
     /// `newest`: that packet or, on a path in trouble, an acknowledgement.
     pub(super) fn under_way_until(&self, newest: Carried, now: Time) -> Time {
@@ -241,12 +324,16 @@ impl Peer {
             holes: Holes::new(recovery.holes),
             unconfirmed: 0,
             confirm_at: Time::NEVER,
+            back: 0,
             rtt,
             received: Traffic::default(),
             repaired: 0,
         });
+        let ours = self.senders.len().max(1);
+        let receivers = self.receivers.iter_mut().enumerate();
+        receivers.for_each(|(channel, receiver)| receiver.back = channel % ours);
         for sender in &mut self.senders {
-            sender.unanswered = 0;
+            (sender.unanswered, sender.vain) = (0, 0);
         }
     }
 
@@ -303,6 +390,9 @@ fn senders(
                 last_probe: Time::ZERO,
                 unanswered: 0,
                 recovered: Time::ZERO,
+                vain: 0,
+                counted: Time::ZERO,
+                heard: Time::ZERO,
                 sent: Traffic::default(),
                 resent: Traffic::default(),
             });

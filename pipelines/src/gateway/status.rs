@@ -77,7 +77,7 @@ fn peer_status(peer: &Peer, settings: &PeerSettings, now: Time, status: &mut Pee
             status.resent.bytes += sender.resent.bytes;
             status.unconfirmed += u64::from(sender.replay.unconfirmed());
             status.rtt = status.rtt.max(sender.rtt.smoothed());
-            status.troubled |= sender.troubled_until(now) == now && sender.unanswered > 0;
+            status.troubled |= sender.is_cut();
         }
     }
 }

@@ -100,14 +100,34 @@ impl Outer {
         Self { template, checksum: checksum || !from.address.is_ipv4(), ip_sum, udp_sum }
     }
 
+    fn template(&self) -> &[u8] {
+        match &self.template {
+            Template::Ipv4(template) => template,
+            Template::Ipv6(template) => template,
+        }
+    }
+
     /// The Ethernet address that packets are sent to.
     #[must_use]
     pub fn next_hop(&self) -> Mac {
-        let template: &[u8] = match &self.template {
-            Template::Ipv4(template) => template,
-            Template::Ipv6(template) => template,
-        };
-        template.first_chunk().copied().unwrap_or_default()
+        self.template().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Bytes of these headers: the tunnel header is behind them.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "headers are never empty")]
+    pub fn len(&self) -> usize {
+        self.template().len()
+    }
+
+    /// The type of service or traffic class in headers of the same family; 0 if there are none.
+    #[must_use]
+    pub fn tos(&self, head: &[u8]) -> u8 {
+        match (&self.template, head.get(14..16)) {
+            (Template::Ipv4(_), Some(&[_, tos])) => tos,
+            (Template::Ipv6(_), Some(&[high, low])) => high << 4 | low >> 4,
+            _ => 0,
+        }
     }
 
     /// Sends packets to another Ethernet address from now on. No checksum covers it.

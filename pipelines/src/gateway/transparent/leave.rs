@@ -7,8 +7,8 @@ use dataplane::time::Time;
 
 use super::super::Common;
 use super::super::classify::Classified;
-use super::super::control::{Place, send, tail_delay};
-use super::super::peer::{Peer, Timer};
+use super::super::control::{Place, send};
+use super::super::peer::{Peer, Timer, tail_delay};
 use super::has_right_icrc;
 use crate::recovery::Seq;
 use crate::shield::{Carried, Found};

@@ -6,8 +6,8 @@ use dataplane::port::TxQueue;
 use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::super::Common;
-use super::super::control::{Place, send, tail_delay};
-use super::super::peer::{Peer, Sender, Timer};
+use super::super::control::{Place, send};
+use super::super::peer::{Peer, Timer, detour, tail_delay};
 use crate::recovery::Rtt;
 use crate::transparent::table::Slot;
 use crate::tunnel::control::Draft;
@@ -52,14 +52,6 @@ impl Letters {
             self.sent += 1;
         }
     }
-}
-
-/// A channel that leaves by another port than `via`: another one each `turn`.
-fn detour(senders: &[Sender], via: usize, turn: u32) -> Option<usize> {
-    let own = senders.get(via)?.port;
-    let others = || senders.iter().enumerate().filter(|(_, sender)| sender.port != own);
-    let turn = turn as usize % others().count().max(1);
-    others().nth(turn).map(|(channel, _)| channel)
 }
 
 /// Does what is due for the streams that leave: lets go of what is too old, probes those that are
