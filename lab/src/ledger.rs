@@ -1,7 +1,7 @@
 //! Who is owed which frames: what one site sent, in order, and what of it the other received.
 //!
 //! A frame is recognised by its exact bytes; copies of one packet of an RNIC stand for each other
-//! (see [`identity`]), the first to arrive for the first that was sent. Those on their way, and the
+//! (see `identity`), the first to arrive for the first that was sent. Those on their way, and the
 //! last that arrived (to tell a duplicate from an altered frame), are remembered: memory is bounded
 //! by what the network holds, not by the capture.
 
