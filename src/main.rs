@@ -3,6 +3,7 @@
 
 mod cli;
 mod configuration;
+mod doctor;
 mod inspect;
 mod lab;
 mod replay;

@@ -17,10 +17,12 @@ use tracing::{error, info, warn};
 
 use self::board::Board;
 use self::crew::{Crew, Ended, Shared};
+pub(crate) use self::devices::OFFLOADS;
 use self::machine::Machine;
 use self::window::Window;
 use crate::cli::Exit;
 use crate::configuration;
+use crate::doctor::{self, Level};
 use crate::report::{complain, print, write_json};
 use crate::status::{What, write_tables};
 
@@ -86,6 +88,7 @@ fn forward(args: &Args, config: Config) -> Result<Exit, String> {
     }
     let workers = config.workers.cores.len();
     let seeds = (0..workers).map(|_| seed()).collect::<Result<Vec<_>, _>>()?;
+    examine(&config, &args.eal)?;
     let machine = Machine::open(&config, &args.eal)?;
     let shared = Arc::new(Shared {
         board: Board::new(workers),
@@ -112,6 +115,18 @@ fn forward(args: &Args, config: Config) -> Result<Exit, String> {
         false => write_tables(&status, What::All, output),
     });
     Ok(if exit == Exit::Fine { printed } else { exit })
+}
+
+/// Asks the doctor: problems end it before a device is touched, else doubts are logged.
+fn examine(config: &Config, eal: &[String]) -> Result<(), String> {
+    let findings = doctor::problems(config, eal);
+    let (problems, doubts): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| finding.level == Level::Problem);
+    if !problems.is_empty() {
+        return Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+    doubts.iter().for_each(|doubt| warn!("{}: {}", doubt.place, doubt.what));
+    Ok(())
 }
 
 /// A number that nobody can foresee and that never repeats: nonces are made of it.

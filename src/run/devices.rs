@@ -18,7 +18,7 @@ pub(super) const DESCRIPTORS: u16 = 1_024;
 
 /// Work of the NIC and the stack that changes what is received or sent: none of it is for a
 /// gateway, which passes packets on as they are.
-const OFFLOADS: [Offload; 7] = [
+pub(crate) const OFFLOADS: [Offload; 7] = [
     Offload::RxChecksum,
     Offload::TxChecksum,
     Offload::TxSegmentation,

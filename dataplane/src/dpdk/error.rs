@@ -63,14 +63,21 @@ fn strerror(code: c_int) -> String {
     unsafe { CStr::from_ptr(sys::rte_strerror(code.abs())) }.to_string_lossy().into_owned()
 }
 
+/// The folder that drivers are loaded from; empty if they are linked in.
+#[must_use]
+pub fn driver_folder() -> &'static Path {
+    // SAFETY: a string constant.
+    Path::new(unsafe { CStr::from_ptr(sys::dpdk_plugins()) }.to_str().unwrap_or_default())
+}
+
 /// What to do when the folder that drivers are loaded from is not there; `None` when it is.
 pub(super) fn missing_drivers() -> Option<String> {
-    // SAFETY: a string constant.
-    let folder = unsafe { CStr::from_ptr(sys::dpdk_plugins()) }.to_str().ok()?;
-    (!folder.is_empty() && !Path::new(folder).is_dir()).then(|| {
+    let folder = driver_folder();
+    (!folder.as_os_str().is_empty() && !folder.is_dir()).then(|| {
         format!(
-            "the folder of DPDK's drivers is missing: {folder} (apt-get install librte-meta-all, \
-             or name drivers with -d)"
+            "the folder of DPDK's drivers is missing: {} (apt-get install librte-meta-all, or name \
+             drivers with -d)",
+            folder.display()
         )
     })
 }

@@ -32,6 +32,6 @@ mod setup;
 
 pub use device::{Device, DeviceCounters, DeviceQueue, DeviceSettings, Link};
 pub use eal::{Eal, EalSettings, Registered};
-pub use error::DpdkError;
+pub use error::{DpdkError, driver_folder};
 pub use mempool::{Mempool, MempoolSettings, WorkerPool};
 pub use port::{Copies, DpdkPort};
