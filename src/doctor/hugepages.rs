@@ -148,7 +148,8 @@ fn check_room(machine: &Machine, config: &Config) -> Vec<Finding> {
         };
         let need = Need::of(config, cores.iter().filter(on).count() as u64);
         let (free, place) = (free(node), place(node));
-        let what = format!("{} MiB free, {} needed", mebibytes(free), mebibytes(need.all));
+        let what =
+            format!("{} MiB of hugepages free, {} needed", mebibytes(free), mebibytes(need.all));
         findings.push(if free >= need.all {
             Finding::ok("hugepages", &place, what)
         } else {
@@ -182,7 +183,8 @@ fn check_without(config: &Config, eal: &[String]) -> Finding {
     });
     let given = value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(64);
     let need = Need::of(config, config.workers.cores.len() as u64);
-    let what = format!("none used; DPDK is given {given} MiB, {} needed", mebibytes(need.all));
+    let what =
+        format!("no hugepages used; DPDK is given {given} MiB, {} needed", mebibytes(need.all));
     let remedy = format!("eal = [\"--no-huge\", \"-m\", \"{}\"]", mebibytes(need.all));
     if given >= mebibytes(need.all) {
         Finding::ok("hugepages", "dpdk", what)

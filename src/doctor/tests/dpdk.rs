@@ -150,9 +150,9 @@ fn a_pci_device_is_near_its_workers() {
 fn hugepages_are_free_on_the_nodes_of_the_workers() {
     let fake = virtual_devices();
     fake.pages(0, 100, 76);
-    fake.assert_ok("hugepages", "node 0", "152 MiB free, 152 needed");
+    fake.assert_ok("hugepages", "node 0", "152 MiB of hugepages free, 152 needed");
     fake.pages(0, 100, 75);
-    let what = "150 MiB free, 152 needed";
+    let what = "150 MiB of hugepages free, 152 needed";
     let folder = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB";
     let remedy = format!("echo 101 > {folder}/nr_hugepages, or eal = [\"--no-huge\"]");
     // DPDK takes what lacks from the other node.
@@ -166,14 +166,17 @@ fn too_few_hugepages_on_all_nodes_are_a_problem() {
     fake.pages(1, 67, 67);
     let levels = || fake.bad().iter().map(|one| (one.level, one.what.clone())).collect::<Vec<_>>();
     let both = |level| {
-        [(level, "0 MiB free, 152 needed".into()), (level, "134 MiB free, 152 needed".into())]
+        [
+            (level, "0 MiB of hugepages free, 152 needed".into()),
+            (level, "134 MiB of hugepages free, 152 needed".into()),
+        ]
     };
     // Two workers have 134 MiB of buffers, less a few bytes.
     assert_eq!(levels(), both(Warning));
     fake.pages(1, 66, 66);
     let found = levels();
     assert_eq!(found[0], both(Problem)[0]);
-    assert_eq!(found[1], (Problem, "132 MiB free, 152 needed".into()));
+    assert_eq!(found[1], (Problem, "132 MiB of hugepages free, 152 needed".into()));
     // The kernel may make more when they are asked for.
     let pool = "sys/kernel/mm/hugepages/hugepages-2048kB";
     fake.file(&format!("{pool}/nr_overcommit_hugepages"), "512");
@@ -191,7 +194,7 @@ fn a_machine_without_numa_nodes_has_hugepages_all_the_same() {
     let pool = "sys/kernel/mm/hugepages/hugepages-2048kB";
     fake.file(&format!("{pool}/nr_hugepages"), "200");
     fake.file(&format!("{pool}/free_hugepages"), "120");
-    fake.assert_ok("hugepages", "machine", "240 MiB free, 240 needed");
+    fake.assert_ok("hugepages", "machine", "240 MiB of hugepages free, 240 needed");
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn without_hugepages_dpdk_is_given_memory() {
         (&["-m", "64", "--no-huge", "-m", "240"], 240, None),
     ] {
         fake.eal = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let what = format!("none used; DPDK is given {given} MiB, 240 needed");
+        let what = format!("no hugepages used; DPDK is given {given} MiB, 240 needed");
         match level {
             Some(level) => fake.assert_bad(level, "hugepages", "dpdk", &what, remedy),
             None => fake.assert_ok("hugepages", "dpdk", &what),
@@ -227,6 +230,6 @@ fn files_in_hugepages_need_a_file_system() {
     fake.assert_ok("hugepages", "machine", "hugetlbfs is at /mnt/huge");
     fake.eal.clear();
     fake.file("proc/mounts", sysfs);
-    assert_found(&fake.findings(), "hugepages", "node 0", "2048 MiB free, 152 needed");
+    assert_found(&fake.findings(), "hugepages", "node 0", "2048 MiB of hugepages free, 152 needed");
     assert_eq!(fake.bad(), []);
 }
