@@ -301,6 +301,7 @@ impl Log {
             limit,
             unknown: !self.begun,
             lost: self.evicted.is_some(),
+            bare: self.packets.back().is_some_and(|sent| sent.bare),
         }
     }
 

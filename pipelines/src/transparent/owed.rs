@@ -51,14 +51,6 @@ impl Owed {
         self.runs.push_back(Run { start, end });
     }
 
-    /// Whether a response with data is owed to `psn`.
-    #[inline]
-    pub(crate) fn has(&self, psn: Psn) -> bool {
-        let behind = |run: &Run| run.end.ahead_of(psn) <= 0;
-        let run = self.runs.iter().find(|run| !behind(run));
-        run.is_some_and(|run| psn.ahead_of(run.start) >= 0)
-    }
-
     /// The first PSN owed.
     #[inline]
     pub(crate) fn first(&self) -> Option<Psn> {
@@ -110,7 +102,6 @@ mod tests {
         }
         assert_eq!(within(&owed, 0, 100), [(11, 17), (20, 21)]);
         assert_eq!(within(&owed, 13, 20), [(13, 17)]);
-        assert!(owed.has(Psn::new(16)) && !owed.has(Psn::new(17)) && !owed.has(Psn::new(10)));
         owed.settle(Psn::new(12));
         assert_eq!((owed.first(), within(&owed, 0, 100)[0]), (Some(Psn::new(12)), (12, 17)));
         owed.settle(Psn::new(19));

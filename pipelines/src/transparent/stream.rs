@@ -53,7 +53,7 @@ pub(crate) struct Stream {
     /// Whether any packet of it came.
     heard: bool,
     pub(crate) response: bool,
-    /// Its life, as announced.
+    /// Its life, as announced; 0: it was not yet, which no life is called.
     pub(crate) epoch: u8,
     pub(crate) holes: Holes,
     /// Path MTU; 0: not known.
@@ -61,7 +61,7 @@ pub(crate) struct Stream {
     /// The newest packet, if it is a READ that came before the path MTU was known.
     open: Option<(Seq, Number)>,
     held: VecDeque<Held>,
-    /// The announced newest packet, an acknowledgement as far as is known, which has not come.
+    /// The announced newest packet, if it is an acknowledgement and has not come.
     bare: Option<Seq>,
     /// Where the shield knows which requests it answers.
     pub(crate) answers: Option<Slot>,
@@ -160,7 +160,7 @@ impl Stream {
                 self.holes.arrive_span(seq, span.unwrap_or(1), now, rtt)
             }
         };
-        self.supersede(seq.next(), owed);
+        self.supersede(seq.next());
         sample(arrival);
         match arrival {
             Arrival::New | Arrival::Repair(_) | Arrival::Late => {
@@ -242,7 +242,7 @@ impl Stream {
             }
             self.holes.pass(end);
         }
-        self.supersede(end, owed);
+        self.supersede(end);
         self.dirty = true;
         Place::At(end)
     }
@@ -262,12 +262,10 @@ impl Stream {
     }
 
     /// A response that ends before `end` came: no older acknowledgement is missed.
-    fn supersede(&mut self, end: Seq, owed: Option<&Owed>) {
+    fn supersede(&mut self, end: Seq) {
         let Some(bare) = self.bare.filter(|bare| end.ahead_of(*bare) > 0) else { return };
         self.bare = None;
-        if owed.is_none_or(|owed| !owed.has(Psn::new(bare.0))) {
-            self.holes.give_up(Range { start: bare, count: 1 });
-        }
+        self.holes.give_up(Range { start: bare, count: 1 });
     }
 
     /// The far side says what it has sent of this stream. Returns how many packets are lost for
@@ -286,9 +284,9 @@ impl Stream {
         self.dirty = true;
         let Announced { front, next, turn, .. } = *announced;
         if !self.begun {
-            self.epoch = announced.epoch;
             self.begin(front, now, rtt);
         }
+        self.epoch = announced.epoch;
         self.turn(turn, owed, now);
         let near = |seq: Seq, holes: &Holes| seq.ahead_of(holes.next()) < WINDOW;
         if !near(front, &self.holes) || !near(next, &self.holes) {
@@ -304,6 +302,7 @@ impl Stream {
         }
         if announced.probe && next.ahead_of(self.holes.next()) > 0 {
             self.expect(next, owed.is_none() && !self.heard, owed, now);
+            self.bare = announced.bare.then_some(next.plus(u32::MAX));
         }
         if announced.lost { skipped } else { 0 }
     }
@@ -330,16 +329,13 @@ impl Stream {
 
     /// Packets before `next` were sent, and not all came.
     fn expect(&mut self, next: Seq, all: bool, owed: Option<&Owed>, now: Time) {
-        let newest = next.plus(u32::MAX);
         if !self.response || all {
             self.holes.announce(next, now);
-            self.bare = self.response.then_some(newest);
             return;
         }
         if self.miss(next, owed, now) && next.ahead_of(self.holes.next()) > 0 {
-            self.holes.pass(newest);
+            self.holes.pass(next.plus(u32::MAX));
             self.holes.announce(next, now);
-            self.bare = Some(newest);
         }
     }
 
@@ -417,6 +413,11 @@ impl Stream {
         self.held.iter().map(|held| held.packet.footprint() as u64).sum()
     }
 
+    /// Whether this announcement is of another life than the one that began here.
+    pub(crate) fn is_other_life(&self, announced: &Announced) -> bool {
+        self.begun && self.epoch != 0 && self.epoch != announced.epoch
+    }
+
     /// Whether there is nothing to ask, to confirm or to deliver.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.dirty && self.holes.missing() == 0 && self.held.is_empty()
@@ -424,7 +425,7 @@ impl Stream {
 
     /// A new life of the queue pair begins; what waited must have been taken out.
     pub(crate) fn restart(&mut self) {
-        (self.begun, self.heard, self.pmtu) = (false, false, 0);
+        (self.begun, self.heard, self.epoch, self.pmtu) = (false, false, 0, 0);
         (self.bare, self.open) = (None, None);
         self.inquired = (Time::ZERO, 0);
     }

@@ -27,6 +27,7 @@ const PROBE: u8 = 2;
 const LIMIT: u8 = 4;
 const UNKNOWN: u8 = 8;
 const LOST: u8 = 16;
+const BARE: u8 = 32;
 
 /// What a gateway says of a stream that it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +54,8 @@ pub struct Announced {
     pub unknown: bool,
     /// Part of what was before `front` was never confirmed.
     pub lost: bool,
+    /// The newest packet is an acknowledgement without data: the next one makes it needless.
+    pub bare: bool,
 }
 
 /// What a gateway says of a stream that it receives.
@@ -105,6 +108,7 @@ impl Iterator for Announcements<'_> {
             limit: flags & LIMIT != 0,
             unknown: flags & UNKNOWN != 0,
             lost: flags & LOST != 0,
+            bare: flags & BARE != 0,
         })
     }
 }
@@ -176,7 +180,8 @@ impl Draft {
             | flag(announced.probe, PROBE)
             | flag(announced.limit, LIMIT)
             | flag(announced.unknown, UNKNOWN)
-            | flag(announced.lost, LOST);
+            | flag(announced.lost, LOST)
+            | flag(announced.bare, BARE);
         let [p0, p1] = announced.pmtu.to_be_bytes();
         self.put(&announced.name.to_be_bytes());
         self.put(&announced.front.0.to_be_bytes());
@@ -253,6 +258,7 @@ mod tests {
             response: true,
             probe: true,
             lost: true,
+            bare: true,
             ..Announced::default()
         };
         let mut draft = Draft::streams(55);

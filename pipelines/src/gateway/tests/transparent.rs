@@ -1,5 +1,7 @@
 //! Two gateways where PSNs are the numbers: what a gateway that tracks PSNs can fall into.
 
+mod answers;
+
 use super::*;
 use crate::wire::icrc;
 
@@ -368,36 +370,6 @@ fn trap_17_a_wrong_icrc_is_a_loss_and_is_never_mended() {
     assert_eq!(bed.sides[0].gateway.outstanding().0, 0, "not remembered");
     bed.run(60 * MILLISECOND, &mut perfect);
     bed.assert_settled();
-}
-
-/// A READ of three packets and a WRITE go from site 0 to site 1, and are answered.
-fn answered(lost: Vec<(u8, u32)>) -> Bed {
-    let mut bed = up(|_| {});
-    bed.host(0, &roce(0, SEND_FIRST, 99, &[0; 1_024]));
-    bed.host(0, &read(100, 3 * 1_024));
-    bed.host(0, &roce(0, FETCH_ADD, 103, &[0; 28]));
-    bed.host(0, &write(104));
-    bed.run(20 * MILLISECOND, &mut perfect);
-    bed.host(1, &roce(1, READ_FIRST, 100, &[&[0x1f, 0, 0, 0][..], &[1; 1_024]].concat()));
-    bed.host(1, &roce(1, READ_MIDDLE, 101, &[2; 1_024]));
-    bed.host(1, &roce(1, READ_LAST, 102, &[&[0x1f, 0, 0, 0][..], &[3; 1_024]].concat()));
-    bed.host(1, &roce(1, ATOMIC_ACK, 103, &[0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
-    bed.host(1, &ack(104));
-    bed.run(60 * MILLISECOND, &mut losing(lost));
-    bed
-}
-
-#[test]
-fn trap_18_no_answer_overtakes_the_data_of_a_read_or_an_atomic() {
-    let all =
-        [(READ_FIRST, 100), (READ_MIDDLE, 101), (READ_LAST, 102), (ATOMIC_ACK, 103), (ACK, 104)];
-    // Every set of losses, that of all answers included.
-    for set in 0..1u32 << all.len() {
-        let lost = all.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
-        let mut bed = answered(lost.map(|(_, packet)| *packet).collect());
-        assert_eq!(bed.given(0), all, "{set:#b}");
-        bed.assert_settled();
-    }
 }
 
 /// The host at site 1 did not get what has this PSN.

@@ -57,8 +57,7 @@ fn announced_one(
         return;
     }
     let slot = inbound.stream(Name(item.name), now);
-    let other_life =
-        inbound.table.at(slot).is_some_and(|(_, of)| of.begun && of.epoch != item.epoch);
+    let other_life = inbound.table.at(slot).is_some_and(|(_, of)| of.is_other_life(item));
     if other_life {
         arrive::flush(common, peer, slot, now, queues);
     }
