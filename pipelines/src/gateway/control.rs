@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use arrayvec::ArrayVec;
 use dataplane::drops::DropReason;
 use dataplane::memory::Packet;
 use dataplane::port::TxQueue;
@@ -15,7 +16,7 @@ use super::{Common, wan_to_lan};
 use crate::recovery::{Confirmations, LanePosition, Lookup, Range, Seq};
 use crate::shield::Shield;
 use crate::tunnel::control::{
-    Blocks, Draft, GoneItem, Hello, Items, Message, envelope, is_authentic, read,
+    Blocks, Draft, GoneItem, Hello, Items, MAX_MESSAGE, Message, envelope, is_authentic, read,
 };
 use crate::tunnel::header::{Header, Kind};
 
@@ -191,23 +192,33 @@ pub(super) fn receive(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    let message = packet.head();
-    if let Err(reason) = take(common, peer, packet, message, now, queues) {
+    let mut gathered = ArrayVec::new();
+    let message = whole(packet, &mut gathered);
+    let taken = message.map(|message| take(common, peer, message, now, queues));
+    if let Err(reason) = taken.unwrap_or(Err(DropReason::ControlMalformed)) {
         common.counters.drops.count(reason, packet.len());
     }
+}
+
+/// The bytes of a message, `gathered` if buffers are shorter than it is. `None`: it is longer than
+/// any.
+fn whole<'a>(packet: &'a Packet, gathered: &'a mut ArrayVec<u8, MAX_MESSAGE>) -> Option<&'a [u8]> {
+    if packet.head().len() == packet.len() {
+        return Some(packet.head());
+    }
+    for segment in packet.segments() {
+        gathered.try_extend_from_slice(segment).ok()?;
+    }
+    Some(gathered)
 }
 
 fn take(
     common: &mut Common,
     peer: &mut Peer,
-    packet: &Packet,
     message: &[u8],
     now: Time,
     queues: &mut [TxQueue],
 ) -> Result<(), DropReason> {
-    if packet.len() != message.len() {
-        return Err(DropReason::ControlMalformed); // longer than any message, so in segments
-    }
     let envelope = envelope(message).map_err(|_| DropReason::ControlMalformed)?;
     let key = if envelope.is_hello { peer.session.pair_key() } else { peer.session.keys().receive };
     if !is_authentic(message, key) {

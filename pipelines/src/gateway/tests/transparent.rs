@@ -457,3 +457,13 @@ fn a_gateway_that_restarts_costs_no_more_than_what_it_held() {
     assert_eq!(bed.given(1), writes(110..120));
     bed.assert_settled();
 }
+
+#[test]
+fn a_request_for_more_than_fits_a_buffer_is_answered() {
+    let mut bed = up(|_| {});
+    (0..600).for_each(|psn| bed.host(0, &write(psn)));
+    bed.run(60 * MILLISECOND, &mut losing(writes((1..600).step_by(2))));
+    assert_eq!(bed.given(1), writes(0..600));
+    assert_eq!(bed.counters(0).drops.packets(DropReason::ControlMalformed), 0);
+    bed.assert_settled();
+}
