@@ -10,13 +10,18 @@
 //!
 //! A repeat that passes by mistake costs bandwidth; one that is absorbed by mistake costs the RNIC's
 //! next timeout. Streams that are not remembered are let through.
+//!
+//! Which answers belong to which requests is known from connection management, where that passed the
+//! gateway; otherwise it shows when just one stream of requests has such a PSN.
 
+mod connections;
 mod requests;
 mod sight;
 mod table;
 
 use dataplane::time::{MILLISECOND, Nanos, Time};
 
+use connections::{Connections, Ends, News};
 use requests::Requests;
 use sight::Answer;
 use table::{Key, Table};
@@ -67,6 +72,7 @@ pub(crate) struct Shield {
     requests: Table<Requests>,
     answers: Table<Answers>,
     pairs: Table<Pair>,
+    connections: Connections,
 }
 
 impl Shield {
@@ -76,6 +82,7 @@ impl Shield {
             requests: Table::new(streams, seed),
             answers: Table::new(streams, seed),
             pairs: Table::new(streams / 16, seed),
+            connections: Connections::new(seed),
         }
     }
 
@@ -94,8 +101,8 @@ impl Shield {
     ) -> bool {
         let Some(sight) = Sight::of(head, found) else { return false };
         if sight.kind() != Kind::Request {
-            if let Some(key) = is_datagram(&sight).then(|| sight.connects()).flatten() {
-                self.answers.remove(&key.reversed(), now);
+            if is_datagram(&sight) {
+                self.connect(&sight, true, now);
             }
             return false;
         }
@@ -145,7 +152,7 @@ impl Shield {
     pub(crate) fn delivers(&mut self, head: &[u8], found: &Found, now: Time) {
         let Some(sight) = Sight::of(head, found) else { return };
         if is_datagram(&sight) {
-            sight.connects().into_iter().for_each(|key| self.requests.remove(&key, now));
+            self.connect(&sight, false, now);
         }
         let (Some(answer), Some(key)) = (sight.answer(), sight.key()) else { return };
         let end = if answer == Answer::Ack { sight.psn().plus(1) } else { sight.psn() };
@@ -166,6 +173,50 @@ impl Shield {
         self.requests.clear();
         self.answers.clear();
         self.pairs.clear();
+        self.connections.clear();
+    }
+
+    /// Follows connection management. `leaves`: the message comes from the LAN. The requests of a
+    /// connection that leave here go to its far queue pair, their answers to its near one.
+    #[cold]
+    fn connect(&mut self, sight: &Sight<'_>, leaves: bool, now: Time) {
+        let Some((hosts, message)) = sight.manages() else { return };
+        let Some(news) = self.connections.hear(&hosts, &message, now) else { return };
+        let out = if leaves { hosts } else { hosts.reversed() };
+        let back = out.reversed();
+        let keys = |ends: Ends| match leaves {
+            true => (out.named(ends.receiver), back.named(ends.sender)),
+            false => (out.named(ends.sender), back.named(ends.receiver)),
+        };
+        match news {
+            News::Begins(qp) if leaves => self.answers.remove(&back.named(qp), now),
+            News::Begins(qp) => self.requests.remove(&out.named(qp), now),
+            News::Made(ends) => self.couple(keys(ends), ends.pmtu, now),
+            News::Ended(ends) => self.part(keys(ends), now),
+        }
+    }
+
+    /// A connection begins: these requests have these answers.
+    fn couple(&mut self, (requests, answers): (Key, Key), pmtu: u16, now: Time) {
+        self.requests.remove(&requests, now);
+        self.answers.remove(&answers, now);
+        let (at, requests) = self.requests.value_of(&requests, now);
+        let (partner, answers) = self.answers.value_of(&answers, now);
+        requests.partner = Some(partner);
+        requests.expect_pmtu(pmtu);
+        answers.requests = Some(at);
+    }
+
+    /// A connection is over: if its queue pairs go on, it is with others.
+    fn part(&mut self, (requests, answers): (Key, Key), now: Time) {
+        let found = self.requests.find(&requests, now).zip(self.answers.find(&answers, now));
+        let Some((at, partner)) = found else { return };
+        if let Some((_, requests)) = self.requests.at(at)
+            && let Some((_, answers)) = self.answers.at(partner)
+            && (requests.partner, answers.requests) == (Some(partner), Some(at))
+        {
+            (requests.partner, answers.requests) = (None, None);
+        }
     }
 
     /// The requests that an answer is to. Answers name their receiver's queue pair only; which
@@ -177,7 +228,8 @@ impl Shield {
         if let Some(slot) = known
             && let Some((_, requests)) = self.requests.at(slot)
             && requests.partner == Some(answers)
-            && requests.covers(end.plus(u32::MAX))
+            && (requests.covers(end.plus(u32::MAX))
+                || answer == Answer::Again && requests.covers(end))
         {
             return known;
         }

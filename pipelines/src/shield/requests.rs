@@ -41,6 +41,8 @@ pub(super) struct Requests {
     moved: Time,
     /// Path MTU; 0: not known.
     pmtu: u16,
+    /// The path MTU is what the hosts agreed on; no packet has shown it yet.
+    pmtu_is_told: bool,
     /// The READ that was the newest packet: its PSN and length.
     read: Option<(Psn, u32)>,
     /// PSNs to which data is owed.
@@ -89,14 +91,18 @@ impl Requests {
     #[cold]
     fn begin(&mut self, request: &Sight<'_>, carried: Carried, now: Time) {
         let (psn, partner) = (request.psn(), self.partner);
-        *self = Self { first: psn, next: psn, partner, ..Self::default() };
+        // What was told before the first packet is of this life, what came later of the last one.
+        let told = self.newest.is_none() && self.pmtu_is_told;
+        let pmtu = if told { self.pmtu } else { 0 };
+        let fresh = Self::default();
+        *self = Self { first: psn, next: psn, partner, pmtu, pmtu_is_told: told, ..fresh };
         self.carry(request, carried, now);
     }
 
     #[inline]
     fn carry(&mut self, request: &Sight<'_>, carried: Carried, now: Time) {
-        if self.pmtu == 0 {
-            self.pmtu = request.pmtu().unwrap_or(0);
+        if self.pmtu == 0 || self.pmtu_is_told {
+            self.see_pmtu(request);
         }
         let (psn, read) = (request.psn(), request.read_len());
         self.read = read.map(|len| (psn, len));
@@ -136,15 +142,27 @@ impl Requests {
 
     /// The path MTU, as the responses show it.
     pub(super) fn learn_pmtu(&mut self, response: &Sight<'_>) {
-        if self.pmtu != 0 {
+        if self.pmtu != 0 && !self.pmtu_is_told || !self.see_pmtu(response) {
             return;
         }
-        self.pmtu = response.pmtu().unwrap_or(0);
         if let Some((psn, len)) = self.read {
             let span = self.span(Some(len));
             self.owed.request(psn, span, true);
             self.next = psn.plus(span);
         }
+    }
+
+    /// Takes the path MTU from a packet that shows it; whether it is news.
+    fn see_pmtu(&mut self, packet: &Sight<'_>) -> bool {
+        let Some(seen) = packet.pmtu() else { return false };
+        self.pmtu_is_told = false;
+        std::mem::replace(&mut self.pmtu, seen) != seen
+    }
+
+    /// The hosts agreed on this path MTU, in bytes, before the first packet; 0: on none that is
+    /// known. A packet that shows another one is believed more.
+    pub(super) fn expect_pmtu(&mut self, pmtu: u16) {
+        (self.pmtu, self.pmtu_is_told) = (pmtu, pmtu != 0);
     }
 
     /// The path MTU; 0: not known.

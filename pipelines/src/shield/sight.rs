@@ -171,16 +171,18 @@ impl<'a> Sight<'a> {
         }
     }
 
-    /// If it begins a connection whose requests go to the sender's queue pair: the stream of these
-    /// requests, which come from the other end.
+    /// If it is a message of connection management: the hosts that it goes between, and what it says.
     #[cold]
-    pub(super) fn connects(&self) -> Option<Key> {
+    pub(super) fn manages(&self) -> Option<(Key, Message<'a>)> {
         if self.qp() != GSI_QP {
             return None;
         }
         let begin = usize::from(self.found.bth_at);
-        let datagram = self.head.get(begin..)?.get(..self.udp_payload_len()?)?;
-        Some(self.key_to(connecting(datagram)?)?.reversed())
+        let head = self.head.get(begin..)?.get(..self.udp_payload_len()?)?;
+        let datagram = Datagram::parse(head).ok()?;
+        datagram.deth().filter(|deth| deth.q_key == GSI_Q_KEY)?;
+        let message = Mad::parse(datagram.payload()).ok()?.message;
+        Some((self.key_to(0)?, message))
     }
 
     #[inline]
@@ -188,17 +190,5 @@ impl<'a> Sight<'a> {
         let at = usize::from(self.found.bth_at).checked_sub(4)?;
         let len = u16::from_be_bytes(*self.head.get(at..)?.first_chunk()?);
         usize::from(len).checked_sub(udp::HEADER_LEN)
-    }
-}
-
-/// The queue pair of the sender of a message that begins a connection.
-#[cold]
-fn connecting(udp_payload: &[u8]) -> Option<u32> {
-    let datagram = Datagram::parse(udp_payload).ok()?;
-    datagram.deth().filter(|deth| deth.q_key == GSI_Q_KEY)?;
-    match Mad::parse(datagram.payload()).ok()?.message {
-        Message::Req(req) => Some(req.local_qpn),
-        Message::Rep(rep) => Some(rep.local_qpn),
-        _ => None,
     }
 }

@@ -27,9 +27,14 @@ impl Key {
         Self { addresses, ..*self }
     }
 
+    /// What has this number between the same hosts, in the same VLAN.
+    pub(super) fn named(&self, number: u32) -> Self {
+        Self { rest: self.rest >> 32 << 32 | u64::from(number), ..*self }
+    }
+
     /// Hosts and VLAN of a stream.
     pub(super) fn hosts(&self) -> Self {
-        Self { rest: self.rest >> 32 << 32, ..*self }
+        self.named(0)
     }
 
     /// Keyed with `seed`, so that nobody outside knows which streams share a set.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::recovery::Seq;
 
+mod connections;
+
 const RTT: Nanos = 10 * MILLISECOND;
 const QUIET: Nanos = QUIET_ROUNDS * RTT;
 /// Queue pairs at the two hosts.
