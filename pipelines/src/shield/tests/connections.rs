@@ -251,6 +251,8 @@ fn a_queue_pair_is_asked_for_under_its_newest_name() {
     assert!(!bed.coupled(NEAR_QP, FAR_QP), "given up");
     bed.manages(2, 1, &rep((10, 2), OTHER_FAR, 100));
     assert!(bed.coupled(NEAR_QP, OTHER_FAR));
+    bed.manages(1, 2, &req(3, NEAR_QP, 700));
+    assert!(!bed.coupled(NEAR_QP, OTHER_FAR), "it will be another's");
 }
 
 #[test]
