@@ -30,7 +30,6 @@ pub(crate) struct Gateway {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    pub(crate) took: Duration,
     /// The final status: null if none was written.
     pub(crate) report: Value,
     /// What it said.
@@ -124,10 +123,9 @@ impl Gateway {
             assert!(started.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, self.said());
             thread::sleep(LOOK);
         };
-        let took = started.elapsed();
         let report = File::open(self.file("json")).expect("made at its start");
         let report = serde_json::from_reader(report).unwrap_or(Value::Null);
-        Ended { status, took, report, said: self.said() }
+        Ended { status, report, said: self.said() }
     }
 
     /// What it said so far.
