@@ -3,6 +3,7 @@
 //!
 //! | module | what lives there |
 //! | --- | --- |
+//! | [`bfd`] | whether a path passes packets: bidirectional forwarding detection |
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
@@ -16,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 pub mod checksum;
 pub mod gateway;
 pub mod inspect;
