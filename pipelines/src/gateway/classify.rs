@@ -30,6 +30,14 @@ pub(super) struct Classified {
     pub(super) destination: Option<IpAddr>,
 }
 
+impl Classified {
+    /// Where what a path's MTU counts begins: the IP packet, or what an Ethernet frame carries.
+    #[inline]
+    pub(super) fn ip_at(&self) -> usize {
+        usize::from(self.ip_offset).max(14)
+    }
+}
+
 /// Looks at the headers of a frame, which lie in its first segment.
 ///
 /// # Errors
@@ -108,7 +116,8 @@ fn ipv4(ip: &[u8], mut hash: Hash) -> Option<Classified> {
         hash.add(u64::from(header[9]));
         false
     } else {
-        transport(header[9], rest, &mut hash)
+        // No RNIC sends options (nor a header that is too short).
+        transport(header[9], rest, &mut hash) && usize::from(header_len) == header.len()
     };
     let destination = IpAddr::from([header[16], header[17], header[18], header[19]]);
     Some(Classified {

@@ -7,7 +7,7 @@ use dataplane::time::Time;
 
 use super::classify::{Classified, classify};
 use super::peer::{Peer, Timer, tail_delay};
-use super::transparent::leave;
+use super::transparent::{is_proper, leave};
 use super::ttl;
 use super::{Absent, Behind, Carry, Oversize, Role, Ttl};
 use super::{Common, Gateway};
@@ -115,6 +115,7 @@ impl Gateway {
         let Some(peer) = peers.get_mut(index) else { return };
         if let Some(found) = &class.roce
             && is_absorbed(common, peer, channel, (packet.head(), found), now)
+            && is_proper(&packet, found)
         {
             common.absorb(&packet);
             return;

@@ -35,6 +35,8 @@ pub(super) struct Sender {
     pub(super) hop: Hop,
     /// The WAN port it leaves by.
     pub(super) port: usize,
+    /// Bytes of the largest IP packet of its path.
+    pub(super) mtu: usize,
     /// Bytes it carries at most in a packet, behind the tunnel header.
     pub(super) largest: usize,
     pub(super) replay: Replay,
@@ -383,6 +385,7 @@ fn senders(
                 outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
                 hop,
                 port: path.port,
+                mtu: path.mtu as usize,
                 largest: (path.mtu as usize).saturating_sub(overhead),
                 replay: Replay::new(settings.recovery.replay_packets),
                 confirmations: Confirmations::default(),

@@ -2,8 +2,10 @@
 
 mod local;
 mod properties;
+mod roce;
 mod status;
 mod transparent;
+mod traps;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

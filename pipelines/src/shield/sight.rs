@@ -1,16 +1,17 @@
 //! What the shield sees in a packet of a reliable connection.
 //!
-//! On the hot path, so it reads what it needs and judges no lengths: what contradicts itself is
-//! followed as it says, and harms its own stream only.
+//! On the hot path, so it reads what it needs and judges lengths only where asked to
+//! ([`Sight::is_whole`]): what contradicts itself is followed as it says, and harms its own stream
+//! only.
 
 use super::table::Key;
 use crate::wire::aeth::{Meaning, NakCode, Syndrome};
-use crate::wire::bth::{Bth, Datagram};
-use crate::wire::cm::{GSI_Q_KEY, GSI_QP, Mad, Message};
+use crate::wire::bth::{Bth, Datagram, judge};
+use crate::wire::cm::{GSI_Q_KEY, GSI_QP, MAD_LEN, Mad, Message};
 use crate::wire::ext::Ext;
 use crate::wire::opcode::{Kind, Opcode, Place, Shape};
 use crate::wire::psn::Psn;
-use crate::wire::{icrc, udp};
+use crate::wire::{icrc, ipv6, udp};
 
 /// Where a frame that claims to be RoCEv2 has its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,10 @@ impl<'a> Sight<'a> {
     #[inline]
     pub(crate) fn of(head: &'a [u8], found: &'a Found) -> Option<Self> {
         let bth: &[u8; Bth::LEN] = head.get(usize::from(found.bth_at)..)?.first_chunk()?;
+        // Of another version of the transport header, nothing is known.
+        if bth[1] & 0x0f != 0 {
+            return None;
+        }
         let shape = Opcode(bth[0]).shape();
         let counts = match shape.kind {
             Kind::Request | Kind::Response | Kind::Acknowledge => {
@@ -60,6 +65,29 @@ impl<'a> Sight<'a> {
             Kind::Congestion | Kind::Unknown => false,
         };
         counts.then_some(Self { head, found, bth, shape })
+    }
+
+    /// Whether all lengths agree, in a frame of `len` bytes: the frame has the IP packet, that has the
+    /// datagram, which has the headers of its opcode, padding as it says and an ICRC. Only then is
+    /// what the headers say the packet's own, and not what happens to lie behind it.
+    #[inline]
+    pub(crate) fn is_whole(&self, len: usize) -> bool {
+        let (ip_at, bth_at) = (usize::from(self.found.ip_at), usize::from(self.found.bth_at));
+        let Some(ip) = self.head.get(ip_at..).and_then(|ip| ip.first_chunk::<6>()) else {
+            return false;
+        };
+        let ip_len = match self.found.ip_version {
+            4 => usize::from(u16::from_be_bytes([ip[2], ip[3]])),
+            _ => ipv6::HEADER_LEN + usize::from(u16::from_be_bytes([ip[4], ip[5]])),
+        };
+        let Some(payload_len) = self.udp_payload_len() else { return false };
+        let bth = Bth::read(self.bth);
+        // Only the end of a message is padded (IBTA volume 1, section 9.2.6).
+        let may_be_padded = !matches!(self.shape.place, Place::First | Place::Middle);
+        ip_at + ip_len <= len
+            && bth_at + payload_len <= ip_at + ip_len
+            && (bth.pad_len == 0 || may_be_padded)
+            && judge(&bth, payload_len).is_ok()
     }
 
     #[inline]
@@ -181,7 +209,9 @@ impl<'a> Sight<'a> {
         let head = self.head.get(begin..)?.get(..self.udp_payload_len()?)?;
         let datagram = Datagram::parse(head).ok()?;
         datagram.deth().filter(|deth| deth.q_key == GSI_Q_KEY)?;
-        let message = Mad::parse(datagram.payload()).ok()?.message;
+        // Whole, and nothing behind it.
+        let mad = Some(datagram.payload()).filter(|payload| payload.len() == MAD_LEN)?;
+        let message = Mad::parse(mad).ok()?.message;
         Some((self.key_to(0)?, message))
     }
 

@@ -29,11 +29,12 @@ pub(crate) struct Number {
 }
 
 impl Number {
-    /// Reads the number of a packet; `None` if it has none: anything but requests and responses of
-    /// reliable connections. `secret` keys the names.
+    /// Reads the number of a packet of `len` bytes; `None` if it has none: anything but requests and
+    /// responses of reliable connections, and what is not as long as it says. `secret` keys the
+    /// names.
     #[inline]
-    pub(crate) fn read(head: &[u8], found: &Found, secret: u64) -> Option<Self> {
-        let sight = Sight::of(head, found)?;
+    pub(crate) fn read(head: &[u8], len: usize, found: &Found, secret: u64) -> Option<Self> {
+        let sight = Sight::of(head, found).filter(|sight| sight.is_whole(len))?;
         let (response, psn, takes) = match sight.kind() {
             Kind::Request => (false, sight.psn(), sight.read_len().map_or(Takes::One, Takes::Read)),
             Kind::Response => (true, sight.psn(), Takes::One),

@@ -63,6 +63,9 @@ pub(crate) struct Stream {
     held: VecDeque<Held>,
     /// The announced newest packet, if it is an acknowledgement and has not come.
     bare: Option<Seq>,
+    /// When packets came: those with these numbers, and all behind, not before these times. The
+    /// newer one is last.
+    came: [(Seq, Time); 2],
     /// Where the shield knows which requests it answers.
     pub(crate) answers: Option<Slot>,
     /// The channel to answer by.
@@ -88,6 +91,7 @@ impl Default for Stream {
             open: None,
             held: VecDeque::new(),
             bare: None,
+            came: [(Seq(0), Time::ZERO); 2],
             answers: None,
             via: 0,
             dirty: false,
@@ -109,6 +113,7 @@ impl Stream {
     fn begin(&mut self, at: Seq, now: Time, rtt: &Rtt) {
         self.begun = true;
         self.bare = None;
+        self.came = [(at, Time::ZERO); 2];
         self.holes = Holes::growing(HOLES, at);
         for held in &mut self.held {
             held.key = at.near(Psn::new(held.key.0));
@@ -156,6 +161,7 @@ impl Stream {
                 seq = self.oldest_missing(seq);
                 if seq.ahead_of(self.holes.next()) >= 0 {
                     self.open = span.is_none().then_some((seq, *number));
+                    self.note_time(now, rtt);
                 }
                 self.holes.arrive_span(seq, span.unwrap_or(1), now, rtt)
             }
@@ -170,12 +176,32 @@ impl Stream {
             Arrival::Refused => Place::Refused,
             Arrival::Duplicate => {
                 self.dirty = true;
-                match self.waits(seq) {
+                match self.waits(seq) || self.came_lately(seq, now, rtt) {
                     true => Place::Twice,
                     false => Place::Behind(self.holes.next()),
                 }
             }
         }
+    }
+
+    /// A new request is about to be taken note of.
+    #[inline]
+    fn note_time(&mut self, now: Time, rtt: &Rtt) {
+        let [_, newer] = self.came;
+        if now.since(newer.1) > rtt.patience() {
+            self.came = [newer, (self.holes.next(), now)];
+        }
+    }
+
+    /// Whether the request with this number, which came before, did so only lately: then the network
+    /// doubled it, or it was late and is repaired all the same (trap 21). What an RNIC repeats has a
+    /// number of its own, and if the far side could not give it one comes a round trip later.
+    #[cold]
+    fn came_lately(&self, seq: Seq, now: Time, rtt: &Rtt) -> bool {
+        let lately = |(from, since): &(Seq, Time)| {
+            seq.ahead_of(*from) >= 0 && now.since(*since) < 2 * rtt.patience()
+        };
+        !self.response && self.came.iter().any(lately)
     }
 
     /// The RNIC went back past a loss: what comes stands for the copy that has been missed longest.

@@ -58,13 +58,18 @@ pub(in super::super) fn arrive(
     if !peer.session.is_up(now) {
         return Some(packet);
     }
-    let Some(number) = Number::read(packet.head(), found, streams.secrets.1) else {
+    let Some(number) = Number::read(packet.head(), packet.len(), found, streams.secrets.1) else {
         return Some(packet);
     };
     match has_right_icrc(&packet, found).filter(|_| streams.check_icrc) {
         Some(true) => {}
-        Some(false) => {
+        Some(false) if streams.inbound.table.find(number.name, now).is_some() => {
             common.counters.drops.count(DropReason::WanIcrc, packet.len());
+            return None;
+        }
+        // Of no stream that is known: others may use the port (trap 28). No RNIC takes it.
+        Some(false) => {
+            common.forward_bare(port, packet, queues);
             return None;
         }
         None if streams.check_icrc => return Some(packet),

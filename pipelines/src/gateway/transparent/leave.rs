@@ -5,11 +5,11 @@ use dataplane::memory::Packet;
 use dataplane::port::TxQueue;
 use dataplane::time::Time;
 
-use super::super::Common;
 use super::super::classify::Classified;
 use super::super::control::{Place, send};
 use super::super::peer::{Peer, Timer, tail_delay};
-use super::has_right_icrc;
+use super::super::{Common, Oversize};
+use super::{has_right_icrc, is_proper};
 use crate::recovery::Seq;
 use crate::shield::{Carried, Found};
 use crate::transparent::log::Kept;
@@ -29,19 +29,30 @@ pub(in super::super) fn leave(
 ) {
     let lane = class.hash as usize & (peer.lanes.len() - 1);
     let channel = peer.lane_channel.get(lane).copied().unwrap_or(0);
-    let Some(port) = peer.senders.get(usize::from(channel)).map(|sender| sender.port) else {
-        return;
-    };
+    let sender = peer.senders.get(usize::from(channel));
+    let Some((port, mtu)) = sender.map(|sender| (sender.port, sender.mtu)) else { return };
     let Some(queue) = queues.get_mut(port) else { return };
     // One for the packet, one for an announcement.
     if queue.room() < 2 {
         common.counters.drops.count(DropReason::WanQueueFull, packet.len());
         return;
     }
+    if packet.len() - class.ip_at() > mtu {
+        // Remembered, it would be asked for and sent again in vain.
+        match common.settings.oversize {
+            Oversize::Drop => common.counters.drops.count(DropReason::LanOversize, packet.len()),
+            Oversize::Forward => {
+                common.counters.oversize_forwarded += 1;
+                push(common, packet, port, queues);
+            }
+        }
+        return;
+    }
     let number = class.roce.as_ref().and_then(|found| numbered(common, peer, &packet, found, now));
     let absorbed = class.roce.as_ref().is_some_and(|found| {
         let slot = number.as_ref().map(|(slot, _)| *slot);
         is_absorbed(common, peer, slot, (packet.head(), found), channel, now)
+            && is_proper(&packet, found)
     });
     if absorbed {
         common.absorb(&packet);
@@ -94,7 +105,7 @@ fn numbered(
     now: Time,
 ) -> Option<(Slot, Number)> {
     let streams = peer.streams.as_mut()?;
-    let number = Number::read(packet.head(), found, streams.secrets.0)?;
+    let number = Number::read(packet.head(), packet.len(), found, streams.secrets.0)?;
     if streams.check_icrc && has_right_icrc(packet, found) != Some(true) {
         return None;
     }

@@ -11,7 +11,7 @@ use dataplane::memory::Packet;
 
 use super::session::Keys;
 use super::settings::RecoverySettings;
-use crate::shield::Found;
+use crate::shield::{Found, Sight};
 use crate::transparent::inbound::{Inbound, Limits};
 use crate::transparent::outbound::Outbound;
 use crate::wire::{icrc, udp};
@@ -49,6 +49,14 @@ impl Streams {
         };
         self.secrets = (secret(keys.send), secret(keys.receive));
     }
+}
+
+/// Whether a packet is the RoCEv2 packet that it claims to be: others may use the port too.
+#[cold]
+pub(super) fn is_proper(packet: &Packet, found: &Found) -> bool {
+    let sight = Sight::of(packet.head(), found);
+    sight.is_some_and(|sight| sight.is_whole(packet.len()))
+        && has_right_icrc(packet, found) == Some(true)
 }
 
 /// Whether the ICRC of a RoCEv2 packet is right; `None` if not all of the datagram is there.

@@ -54,8 +54,13 @@ fn connect(bed: &mut Bed, id: u32, near: u32, far: u32) {
 impl Bed {
     /// A message of connection management between two hosts; those below 2 are near.
     fn manages(&mut self, from: u8, to: u8, mad: &[u8]) {
-        let deth = [0x80, 0x01, 0, 0, 0, 0, 0, 1];
-        let frame = frame(from, to, UD_SEND_ONLY, 1, 0, &[&deth[..], mad].concat());
+        self.says(from, to, (1, [0x80, 0x01, 0, 0]), mad);
+    }
+
+    /// A datagram to a queue pair, with a Q_Key.
+    fn says(&mut self, from: u8, to: u8, (qp, q_key): (u32, [u8; 4]), payload: &[u8]) {
+        let body = [&q_key[..], &[0, 0, 0, 1], payload].concat();
+        let frame = frame(from, to, UD_SEND_ONLY, qp, 0, &body);
         if from < 2 {
             let carried = Carried { channel: 0, seq: Seq(0) };
             let now = self.now;
@@ -284,6 +289,41 @@ fn who_rejects_or_disconnects_ends_a_pairing() {
     bed.manages(2, 1, &rej((0, 1)));
     bed.manages(2, 1, &rep((0x1001, 1), FAR_QP, 100));
     assert!(!bed.coupled(NEAR_QP, FAR_QP), "rejected before");
+}
+
+#[test]
+fn trap_29_nothing_but_a_whole_message_of_connection_management_is_read() {
+    type Change = fn(&Bytes) -> ((u32, [u8; 4]), Vec<u8>);
+    const GSI: (u32, [u8; 4]) = (1, [0x80, 0x01, 0, 0]);
+    fn changed(mad: &Bytes, at: usize, value: u8) -> Vec<u8> {
+        let mut mad = mad.to_vec();
+        mad[at] = value;
+        mad
+    }
+    let changes: [(&str, Change); 8] = [
+        ("another queue pair", |mad| ((2, GSI.1), mad.to_vec())),
+        ("another Q_Key", |mad| ((1, [0x11, 0x11, 0, 0]), mad.to_vec())),
+        ("a MAD of another version", |mad| (GSI, changed(mad, 0, 2))),
+        ("another class", |mad| (GSI, changed(mad, 1, 4))),
+        ("another version of the class", |mad| (GSI, changed(mad, 2, 1))),
+        ("another method", |mad| (GSI, changed(mad, 3, 0x81))),
+        ("too short", |mad| (GSI, mad[..252].to_vec())),
+        ("too long", |mad| (GSI, [&mad[..], &[0; 4]].concat())),
+    ];
+    for (name, change) in changes {
+        let mut bed = Bed::new();
+        let (req, rep) = (req(1, NEAR_QP, 500), rep((0x1001, 1), FAR_QP, 100));
+        let (whom, asked) = change(&req);
+        bed.says(1, 2, whom, &asked);
+        bed.manages(2, 1, &rep);
+        assert!(!bed.coupled(NEAR_QP, FAR_QP) && bed.pmtu(FAR_QP) == 0, "a request with {name}");
+        bed.manages(1, 2, &req);
+        let (whom, replied) = change(&rep);
+        bed.says(2, 1, whom, &replied);
+        assert!(!bed.coupled(NEAR_QP, FAR_QP) && bed.pmtu(FAR_QP) == 0, "a reply with {name}");
+        bed.manages(2, 1, &rep);
+        assert!(bed.coupled(NEAR_QP, FAR_QP), "as it should be, after {name}");
+    }
 }
 
 #[test]
