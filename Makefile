@@ -56,7 +56,7 @@ test-live: ## running gateways between hosts in network namespaces, over a wire 
 	$(MAKE) setup APT_PACKAGES="$(LIVE_APT_PACKAGES)"
 	cargo test --locked --test live -- --ignored --test-threads 1
 
-test-rdma: build ## two real RDMA stacks across a lossy wire, with and without the gateways (root; minutes)
+test-rdma: $(if $(findstring dpdk,$(RDMA_OPTIONS)),build-dpdk,build) ## two real RDMA stacks across a lossy wire, with and without the gateways (root; minutes)
 	$(MAKE) setup APT_PACKAGES="$(RDMA_APT_PACKAGES)"
 	cargo build --release --locked -p compute-gateway-pcap-tests --example wire
 	pcap-tests/softroce/test_rdma.py $(RDMA_OPTIONS)

@@ -18,7 +18,7 @@ address = "{address}"
 [workers]
 cores = [{core}]
 idle = "{idle}"
-buffer_bytes = 4032
+buffer_bytes = {buffer_bytes}
 
 [[port]]
 name = "lan0"
@@ -49,17 +49,30 @@ capacity = "1Gbps"
 [recovery]
 replay_bytes = "32MiB"
 hold_bytes = "32MiB"
+{recovery}
 
 [control]
 socket = "gateway-{name}.sock"
 """
 
 
+# DPDK's memory: none of hugepages, none that outlives the process. That of two gateways fits a small
+# machine.
+DPDK = """
+[dpdk]
+eal = ["--no-huge", "-m", "512"]
+"""
+# An AF_XDP buffer is a page, its header included; net_pcap sends what lies in one buffer, so that a
+# frame has to fit one: 128 bytes of DPDK's before it, Ethernet and two VLAN tags.
+BUFFER_BYTES = {"af_xdp": lambda mtu: 4032, "dpdk": lambda mtu: 128 + 22 + mtu}
+
+
 def port(driver, xdp_mode, interface):
     """The keys of a port on an interface."""
     if driver == "af_xdp":
         return f'driver = "af_xdp"\ninterface = "{interface}"\nxdp_mode = "{xdp_mode}"'
-    return f'driver = "dpdk"\ndevice = "net_af_packet_{interface},iface={interface}"'
+    number = ("lan", "wan").index(interface)
+    return f'driver = "dpdk"\ndevice = "net_pcap{number},iface={interface},phy_mac=1"'
 
 
 class Gateways:
@@ -78,6 +91,7 @@ class Gateways:
             address=OUTER[name],
             core=core,
             idle=options.idle,
+            buffer_bytes=BUFFER_BYTES[options.driver](options.mtu + HEADERS),
             lan=port(options.driver, options.xdp_mode, "lan"),
             wan=port(options.driver, options.xdp_mode, "wan"),
             mtu=options.mtu,
@@ -86,11 +100,10 @@ class Gateways:
             other_address=OUTER[other],
             numbering=options.numbering,
             key=KEY,
+            recovery=options.recovery,
             next_hop=mac(other, "wan"),
         )
-        if options.driver == "dpdk":
-            text += '\n[dpdk]\neal = ["--no-huge", "--in-memory", "-m", "512"]\n'
-        return text
+        return text + DPDK if options.driver == "dpdk" else text
 
     def up(self):
         """Starts both in place of the bridges, and waits until they know each other."""
@@ -124,6 +137,23 @@ class Gateways:
         """What `compute-gateway show --json` says of a site's gateway; nothing yet: None."""
         text = call(f"{self.binary} show --json --socket {self.window(name)}", check=False)
         return json.loads(text) if text else None
+
+    def counters(self):
+        """Everything both count, by site: counters, drops by reason, what ports missed, sessions."""
+        counted = {}
+        for name in self.processes:
+            shown = self.show(name)
+            if shown is None:
+                raise LabError(f"gateway {name} does not answer: {self.folder}/gateway-{name}.log")
+            counts = dict(shown["counters"])
+            for reason, traffic in shown["drops"].items():
+                counts[f"drops.{reason}"] = traffic["packets"]
+            for port in shown["ports"]:
+                counts[f"{port['name']}.rx_missed"] = port["rx_missed"]
+                for key, count in port["detail"].items():
+                    counts[f"{port['name']}.{key}"] = count
+            counted[name] = counts
+        return counted
 
     def knows_peer(self, name):
         shown = self.show(name)

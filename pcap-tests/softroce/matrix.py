@@ -25,6 +25,7 @@ class Line:
         self.name, self.command, self.server, self.client = name, command, server, client
         self.listens = more.get("listens", TCP_LISTENS)
         self.reliable = more.get("reliable", True)
+        self.stumbles = more.get("stumbles")
 
     def run(self, a, b, seconds):
         """Runs it, host A the client, for so many seconds at most; see `Outcome`."""
@@ -42,11 +43,12 @@ class Line:
         else:
             status, output = None, "nothing listens"
         took = time.monotonic() - start
-        far_status, far_output = b.collect(5 if status == 0 else 0)
+        stumbled = bool(status and self.stumbles and re.fullmatch(self.stumbles, output))
+        far_status, far_output = b.collect(5 if status == 0 or stumbled else 0)
         kill_leftovers((a, b), self.command.split()[0])
         after = [host.counters() for host in (a, b)]
         moved = [{key: late[key] - early[key] for key in late} for early, late in zip(before, after)]
-        return Outcome(status, far_status, took, output, far_output, moved)
+        return Outcome(status, far_status, took, output, far_output, moved, stumbled)
 
 
 def kill_leftovers(hosts, program):
@@ -58,14 +60,16 @@ class Outcome:
     """What came of a line: exit statuses (None: still ran, or never began), seconds, outputs, and
     how far the counters of both hosts' RDMA devices moved."""
 
-    def __init__(self, status, far_status, seconds, output, far_output, moved):
+    def __init__(self, status, far_status, seconds, output, far_output, moved, stumbled):
         self.status, self.far_status, self.seconds = status, far_status, seconds
+        self.stumbled = stumbled  # the client, on its way out, all its work being done
         self.output, self.far_output = output, far_output
         self.counters = {key: moved[0][key] + moved[1][key] for key in moved[0]}
         self.hosts = dict(zip("ab", moved))
+        self.gateways = {}  # what they counted meanwhile, by site
 
     def succeeded(self):
-        return self.status == 0 and self.far_status == 0
+        return (self.status == 0 or self.stumbled) and self.far_status == 0
 
     def speed(self):
         """Means of perftest: MB/s (2^20 bytes) and messages a second; None: it printed none."""
@@ -80,6 +84,9 @@ def perftest(name, tool, *more, gid=IPV4, reliable=True):
     return Line(name, " ".join((tool, PERFTEST, f"-x {gid}", *more)), reliable=reliable)
 
 
+# rping closes its channel of events while its other thread still reads from it: now and then that
+# thread sees it and ends the program with status 255, everything verified and disconnected.
+RPING_STUMBLES = r"client DISCONNECT EVENT\.\.\.\s+rdma_get_cm_event: Bad file descriptor"
 BIG = "-s 65536 -n 100 -t 8"  # 6.5 MB, half a megabyte at a time
 MATRIX = [
     perftest("send", "ib_send_bw", BIG, "-m 1024 -r 128"),
@@ -94,13 +101,16 @@ MATRIX = [
     perftest("write PMTU 4096", "ib_write_bw", BIG, "-m 4096"),
     perftest("read PMTU 4096", "ib_read_bw", BIG, "-m 4096"),
     perftest("write IPv6", "ib_write_bw", BIG, "-m 1024", gid=IPV6),
-    # Only the client counts: it ends the connection, so that neither end is surprised by that.
+    # Only the client counts: it ends the connection, so that neither end is surprised by that. It is
+    # over before the timer that RDMA-CM gives its QPs runs out: 2^19 x 4.096 us after the first
+    # request, and rdma_rxe then repeats what is under way, lost or not (docs/softroce.md).
     Line(
         "rping",
-        "rping -S 4096 -V",
+        "rping -S 16384 -V",
         server="-s -a {server}",
-        client="-c -C 50 -a {server} -I {client}",
+        client="-c -C 10 -a {server} -I {client}",
         listens=CM_LISTENS,
+        stumbles=RPING_STUMBLES,
     ),
     Line(
         "ucmatose",

@@ -32,7 +32,7 @@ def verdict(outcome, clean):
 
 def status(outcome):
     if outcome.succeeded():
-        return "ok"
+        return f"ok ({outcome.status})" if outcome.stumbled else "ok"
     if outcome.status is None:
         return "not begun"
     if outcome.status in (124, 143):
@@ -89,6 +89,7 @@ def as_json(line, network, outcome, wire, holds):
         "speed": dict(zip(("megabytes_per_second", "messages_per_second"), outcome.speed() or ())),
         "seconds": round(outcome.seconds, 3),
         "hosts": outcome.hosts,
+        "gateways": outcome.gateways,
         "wire": wire,
         "holds": holds,
     }

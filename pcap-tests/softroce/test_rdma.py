@@ -44,6 +44,8 @@ def arguments():
     add("--driver", default="af_xdp", choices=("af_xdp", "dpdk"), help="of the gateways' ports")
     add("--xdp-mode", default="auto", choices=("auto", "zero-copy", "native", "generic"))
     add("--numbering", default="tunnel", choices=("tunnel", "transparent"))
+    add("--recovery", default="", help="a further key of the gateways' [recovery]")
+    add("--repeat", type=int, default=1, help="how often each line runs on each network")
     add("--idle", default="sleep", choices=("poll", "backoff", "sleep"), help="of the gateways")
     add("--json", action="store_true", help="one JSON object a line of the matrix, no table")
     add("--verbose", action="store_true", help="show every command")
@@ -112,23 +114,40 @@ class Lab:
             self.gateways.up()
         self.reach()
         seconds = options.timeout // 3 if network == "bare" else options.timeout
-        for line in self.lines:
-            before = self.network.counters()
+        for line in [line for line in self.lines for _ in range(options.repeat)]:
+            before, gateways = self.network.counters(), self.gateways.counters()
             outcome = line.run(*self.hosts, seconds)
             after = self.network.counters()
-            if not outcome.succeeded():
-                self.keep(network, line, outcome)
             self.gateways.check()
+            outcome.gateways = moved(gateways, self.gateways.counters())
+            if not outcome.succeeded() or sum(repairs(outcome).values()):
+                self.keep(network, line, outcome)
             each(line, outcome, {key: after[key] - before[key] for key in after})
         ends = self.gateways.down()
         return [f"gateway {name} ended with {status}" for name, status in ends.items() if status]
 
     def keep(self, network, line, outcome):
-        """Keeps what the tools printed where they did not succeed."""
+        """Keeps what the tools printed, and what the gateways counted, where the stacks noticed."""
         with open(os.path.join(self.folder, "failures.log"), "a") as log:
             print(f"== {line.name}, {network}: {line.command}", file=log)
             print(f"-- client, status {outcome.status}\n{outcome.output}", file=log)
             print(f"-- server, status {outcome.far_status}\n{outcome.far_output}", file=log)
+            for name, counts in outcome.gateways.items():
+                print(f"-- gateway {name}: {json.dumps(counts)}", file=log)
+            for name, counts in outcome.hosts.items():
+                print(f"-- host {name}: {json.dumps(counts)}", file=log)
+
+
+def moved(before, after):
+    """How far counters moved that did, by site."""
+    return {
+        name: {
+            key: count - before[name].get(key, 0)
+            for key, count in counts.items()
+            if count != before[name].get(key, 0)
+        }
+        for name, counts in after.items()
+    }
 
 
 def chosen(everything, names, name_of=str):
