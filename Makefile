@@ -27,7 +27,7 @@ DEMO_SEED ?= 1
 # Options of the RDMA lab: `pcap-tests/softroce/test_rdma.py --help` lists them.
 RDMA_OPTIONS ?=
 
-.PHONY: help setup build demo test test-live test-rdma setup-dpdk build-dpdk test-dpdk bench limits soak instructions lint fuzz clean
+.PHONY: help setup build demo scenarios test test-live test-rdma setup-dpdk build-dpdk test-dpdk bench limits soak instructions lint fuzz clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,6 +47,9 @@ build: ## the binary, optimised: target/release/compute-gateway
 
 demo: setup build ## a real RDMA capture across a lossy wide area, with and without the gateways
 	$(BINARY) lab --input $(DEMO_CAPTURE) --path $(DEMO_PATH) --seed $(DEMO_SEED) --compare
+
+scenarios: setup build ## what is promised, each a scenario of the lab: what is expected, and what was seen
+	$(BINARY) lab --scenario lab/scenarios/*.toml
 
 test: setup ## all tests, then ten seconds of each fuzz target
 	cargo test --workspace --locked

@@ -39,6 +39,13 @@ pub(crate) enum Exit {
     Refused,
 }
 
+impl Exit {
+    /// The first of two that is not fine.
+    pub(crate) fn and(self, next: Self) -> Self {
+        if self == Self::Fine { next } else { self }
+    }
+}
+
 impl Cli {
     /// Runs the command. What goes wrong is said on standard error, once, by the command.
     pub(crate) fn run(self) -> Exit {

@@ -131,7 +131,7 @@ fn what_cannot_be_run_is_refused_with_a_reason() {
     refused(&["--path", "p", "--mode", "bare"], "tunnel or transparent");
     refused(&["--path", "p", "--seed", "9..2"], "write 2..9");
     refused(&["--path", "p", "--site-a", "10.0.0.1"], "10.0.0.1/32");
-    refused(&["--path", "p", "--compare", "--json"], "cannot be used with");
+    refused(&["--path", "p", "--compare", "--no-gateways"], "cannot be used with");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("no.pcap");
     fs::write(&file, "no capture").unwrap();

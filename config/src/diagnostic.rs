@@ -42,7 +42,7 @@ impl Diagnostics {
     }
 
     /// One finding about the file as a whole.
-    pub(crate) fn whole_file(file: &str, what: String, remedy: String) -> Self {
+    pub fn whole_file(file: &str, what: String, remedy: String) -> Self {
         let finding = Diagnostic { file: file.to_string(), line: 0, column: 0, what, remedy };
         Self { findings: vec![finding], dropped: 0 }
     }
@@ -69,7 +69,7 @@ impl std::error::Error for Diagnostics {}
 const MAX_FINDINGS: usize = 100;
 
 /// Collects findings by their byte offset while a file is read.
-pub(crate) struct Report<'a> {
+pub struct Report<'a> {
     file: &'a str,
     text: &'a str,
     /// Byte offsets at which lines end.
@@ -95,21 +95,24 @@ impl Findings {
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+    /// For a file of this name and text.
+    pub fn new(file: &'a str, text: &'a str) -> Self {
         let newlines = text.match_indices('\n').map(|(at, _)| at).collect();
         Self { file, text, newlines, errors: Findings::default(), warnings: Findings::default() }
     }
 
-    pub(crate) fn error(&mut self, at: usize, what: impl Into<String>, remedy: impl Into<String>) {
+    /// Adds an error at a byte offset.
+    pub fn error(&mut self, at: usize, what: impl Into<String>, remedy: impl Into<String>) {
         self.errors.push(at, what.into(), remedy.into());
     }
 
-    pub(crate) fn warn(&mut self, at: usize, what: impl Into<String>, remedy: impl Into<String>) {
+    /// Adds a warning at a byte offset.
+    pub fn warn(&mut self, at: usize, what: impl Into<String>, remedy: impl Into<String>) {
         self.warnings.push(at, what.into(), remedy.into());
     }
 
     /// The line of a byte offset, from 1, for messages that point to a second place.
-    pub(crate) fn line(&self, at: usize) -> usize {
+    pub fn line(&self, at: usize) -> usize {
         1 + self.newlines.partition_point(|newline| *newline < at)
     }
 
@@ -121,8 +124,11 @@ impl<'a> Report<'a> {
         1 + self.text.get(start..at).unwrap_or("").chars().count()
     }
 
-    /// The warnings, if there were no errors; otherwise the errors.
-    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
+    /// The warnings, if there were no errors.
+    ///
+    /// # Errors
+    /// All errors, by line.
+    pub fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
         if self.errors.kept.is_empty() {
             return Ok(self.place(&self.warnings));
         }
@@ -142,7 +148,7 @@ impl<'a> Report<'a> {
 }
 
 /// A foreign text as messages show it: on one line, and not without end.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     if text.chars().nth(64).is_some() {
         shown.push_str("...");
@@ -151,10 +157,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// The candidate nearest to `word`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody means a known name by a text much longer than any: and the distance costs time.
     if word.chars().count() > 64 {
         return None;

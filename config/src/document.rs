@@ -7,12 +7,12 @@ use std::str::FromStr;
 use toml_edit::{Item, Table, TableLike, Value};
 
 use crate::diagnostic::{Report, nearest, quoted};
-use crate::keys::{SECTIONS, Section};
+use crate::keys::Section;
 use crate::units::ValueError;
 
 /// What stands under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Field<T> {
+pub enum Field<T> {
     /// Nothing.
     Absent,
     /// Something wrong, already reported: checks that need the value are left out.
@@ -22,7 +22,8 @@ pub(crate) enum Field<T> {
 }
 
 impl<T> Field<T> {
-    pub(crate) fn given(&self) -> Option<&T> {
+    /// The value, if there is a right one.
+    pub fn given(&self) -> Option<&T> {
         match self {
             Self::Given(value, _) => Some(value),
             Self::Absent | Self::Wrong => None,
@@ -30,7 +31,7 @@ impl<T> Field<T> {
     }
 
     /// The value, or `default` if there is none; nothing if it is wrong.
-    pub(crate) fn or(&self, default: T) -> Option<T>
+    pub fn or(&self, default: T) -> Option<T>
     where
         T: Clone,
     {
@@ -41,17 +42,27 @@ impl<T> Field<T> {
         }
     }
 
-    pub(crate) fn is_absent(&self) -> bool {
+    /// Whether nothing stands there.
+    pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
     /// Where the value stands, or else `section`.
-    pub(crate) fn at(&self, section: usize) -> usize {
+    pub fn at(&self, section: usize) -> usize {
         if let Self::Given(_, at) = self { *at } else { section }
     }
 
+    /// The value made into another.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Wrong => Field::Wrong,
+            Self::Given(value, at) => Field::Given(make(value), at),
+        }
+    }
+
     /// The value made into another; a value that cannot be is reported.
-    pub(crate) fn and_then<U>(
+    pub fn and_then<U>(
         self,
         report: &mut Report<'_>,
         make: impl FnOnce(T) -> Result<U, ValueError>,
@@ -72,24 +83,25 @@ impl<T> Field<T> {
 
 /// One occurrence of a section.
 #[derive(Clone, Copy)]
-pub(crate) struct Entries<'a> {
+pub struct Entries<'a> {
     section: &'static Section,
     table: &'a dyn TableLike,
     /// Byte offset of its header.
-    pub(crate) at: usize,
+    pub at: usize,
 }
 
-/// Reports what at the top of the document is no section.
-pub(crate) fn check_sections(root: &Table, report: &mut Report<'_>) {
+/// Reports what at the top of the document is none of these sections.
+pub fn check_sections(root: &Table, sections: &[Section], report: &mut Report<'_>) {
     for (name, item) in root.iter() {
-        if SECTIONS.iter().any(|section| section.name == name) {
+        if sections.iter().any(|section| section.name == name) {
             continue;
         }
-        let known = nearest(name, SECTIONS.iter().map(|section| section.name))
-            .and_then(|name| SECTIONS.iter().find(|section| section.name == name));
+        let known = nearest(name, sections.iter().map(|section| section.name))
+            .and_then(|name| sections.iter().find(|section| section.name == name));
+        let headers = || sections.iter().map(Section::header).collect::<Vec<_>>().join(", ");
         let remedy = match known {
             Some(section) => format!("did you mean {}?", section.header()),
-            None => format!("sections are {}", SECTIONS.map(|section| section.header()).join(", ")),
+            None => format!("sections are {}", headers()),
         };
         let what =
             if item.is_table_like() || item.is_array_of_tables() { "section" } else { "key" };
@@ -98,7 +110,7 @@ pub(crate) fn check_sections(root: &Table, report: &mut Report<'_>) {
 }
 
 /// The occurrences of a section, their keys checked: known, and complete.
-pub(crate) fn occurrences<'a>(
+pub fn occurrences<'a>(
     root: &'a Table,
     section: &'static Section,
     report: &mut Report<'_>,
@@ -149,12 +161,12 @@ impl<'a> Entries<'a> {
     }
 
     /// Where the value of a key stands, or else the section.
-    pub(crate) fn key_at(&self, name: &str) -> usize {
+    pub fn key_at(&self, name: &str) -> usize {
         start(self.table.get(name).and_then(Item::span)).unwrap_or(self.at)
     }
 
     /// The value under a key, if `convert` knows its type.
-    fn value<T>(
+    pub fn value<T>(
         &self,
         name: &str,
         report: &mut Report<'_>,
@@ -172,14 +184,15 @@ impl<'a> Entries<'a> {
     }
 
     /// A text as it stands; what is no text is not reported.
-    pub(crate) fn raw_text(&self, name: &str) -> Field<&'a str> {
+    pub fn raw_text(&self, name: &str) -> Field<&'a str> {
         match self.table.get(name).and_then(Item::as_str) {
             Some(text) => Field::Given(text, self.key_at(name)),
             None => Field::Absent,
         }
     }
 
-    pub(crate) fn text(&self, name: &str, report: &mut Report<'_>) -> Field<&'a str> {
+    /// A text of bounded length, without control characters.
+    pub fn text(&self, name: &str, report: &mut Report<'_>) -> Field<&'a str> {
         self.value(name, report, Item::as_str).and_then(report, |text| {
             if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
                 let what = format!("\"{name}\" is empty, very long, or has control characters");
@@ -192,16 +205,29 @@ impl<'a> Entries<'a> {
         })
     }
 
-    pub(crate) fn owned(&self, name: &str, report: &mut Report<'_>) -> Field<String> {
+    /// Such a text, copied.
+    pub fn owned(&self, name: &str, report: &mut Report<'_>) -> Field<String> {
         self.text(name, report).and_then(report, |text| Ok(text.to_string()))
     }
 
-    pub(crate) fn flag(&self, name: &str, report: &mut Report<'_>) -> Field<bool> {
+    /// A text or a number, as the command line writes it.
+    pub fn scalar(&self, name: &str, report: &mut Report<'_>) -> Field<String> {
+        let shown = |item: &Item| match item.as_value()? {
+            Value::String(text) => Some(text.value().clone()),
+            Value::Integer(number) => Some(number.value().to_string()),
+            Value::Float(number) => Some(number.value().to_string()),
+            _ => None,
+        };
+        self.value(name, report, shown)
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str, report: &mut Report<'_>) -> Field<bool> {
         self.value(name, report, Item::as_bool)
     }
 
     /// A text that a type of ours reads.
-    pub(crate) fn parsed<T>(&self, name: &str, report: &mut Report<'_>) -> Field<T>
+    pub fn parsed<T>(&self, name: &str, report: &mut Report<'_>) -> Field<T>
     where
         T: FromStr<Err = ValueError>,
     {
@@ -209,7 +235,7 @@ impl<'a> Entries<'a> {
     }
 
     /// One of a few words.
-    pub(crate) fn choice<T: Copy>(
+    pub fn choice<T: Copy>(
         &self,
         name: &str,
         words: &[(&str, T)],
@@ -229,7 +255,7 @@ impl<'a> Entries<'a> {
     }
 
     /// A whole number within bounds.
-    pub(crate) fn count(
+    pub fn count(
         &self,
         name: &str,
         range: RangeInclusive<u32>,
@@ -240,12 +266,7 @@ impl<'a> Entries<'a> {
     }
 
     /// A power of two up to `most`.
-    pub(crate) fn power_of_two(
-        &self,
-        name: &str,
-        most: u32,
-        report: &mut Report<'_>,
-    ) -> Field<u32> {
+    pub fn power_of_two(&self, name: &str, most: u32, report: &mut Report<'_>) -> Field<u32> {
         self.count(name, 1..=most, report).and_then(report, |count| {
             if count.is_power_of_two() {
                 return Ok(count);
@@ -257,7 +278,7 @@ impl<'a> Entries<'a> {
     }
 
     /// A quantity with a unit, within bounds.
-    pub(crate) fn quantity<T>(
+    pub fn quantity<T>(
         &self,
         name: &str,
         range: RangeInclusive<T>,
@@ -272,7 +293,7 @@ impl<'a> Entries<'a> {
     }
 
     /// A list whose elements `read` makes; wrong ones are all reported.
-    pub(crate) fn list<T>(
+    pub fn list<T>(
         &self,
         name: &str,
         report: &mut Report<'_>,
@@ -308,11 +329,7 @@ impl<'a> Entries<'a> {
 const MAX_TEXT: usize = 4096;
 
 /// An integer as a number within bounds.
-pub(crate) fn within(
-    name: &str,
-    integer: i64,
-    range: &RangeInclusive<u32>,
-) -> Result<u32, ValueError> {
+pub fn within(name: &str, integer: i64, range: &RangeInclusive<u32>) -> Result<u32, ValueError> {
     let number = u32::try_from(integer).ok().filter(|number| range.contains(number));
     number.ok_or_else(|| outside(name, integer, range))
 }

@@ -39,11 +39,15 @@ impl Section {
     }
 }
 
-const fn required(name: &'static str, example: &'static str, doc: &'static str) -> Key {
+/// A key that every such section must have.
+#[must_use]
+pub const fn required(name: &'static str, example: &'static str, doc: &'static str) -> Key {
     Key { name, required: true, example, doc }
 }
 
-const fn optional(name: &'static str, example: &'static str, doc: &'static str) -> Key {
+/// A key that may be left out.
+#[must_use]
+pub const fn optional(name: &'static str, example: &'static str, doc: &'static str) -> Key {
     Key { name, required: false, example, doc }
 }
 

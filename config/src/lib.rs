@@ -1,7 +1,8 @@
 //! The typed configuration of `compute-gateway`: a TOML file, read once into an immutable value.
 //!
 //! Unknown keys are refused, values carry units, and everything that is wrong with a file is shown
-//! at once, each with file, line, column and a remedy. Start at [`Config::load`].
+//! at once, each with file, line, column and a remedy. Start at [`Config::load`]. Other files of the
+//! project are read the same way: [`Source`] and [`document`].
 #![forbid(unsafe_code)]
 
 pub mod advice;
@@ -11,7 +12,7 @@ mod check_memory;
 mod check_peers;
 mod check_sizes;
 pub mod diagnostic;
-mod document;
+pub mod document;
 mod draft;
 pub mod keys;
 mod load;
@@ -19,8 +20,10 @@ pub mod mac;
 pub mod model;
 pub mod prefix;
 mod read;
+pub mod source;
 pub mod units;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use load::{Checked, MAX_BYTES};
+pub use load::Checked;
 pub use model::Config;
+pub use source::{MAX_BYTES, Source};

@@ -13,7 +13,7 @@ use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
     Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
-use crate::keys::{CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, Section, WORKERS};
+use crate::keys::{CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, WORKERS};
 use crate::mac::Mac;
 use crate::model::{
     Absent, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share, Ttl,
@@ -23,7 +23,7 @@ use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
 pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draft {
-    check_sections(root, report);
+    check_sections(root, &SECTIONS, report);
     let gateway = occurrences(root, &GATEWAY, report);
     if root.get(GATEWAY.name).is_none() {
         report.error(0, "there is no [gateway]", "write [gateway] with its name and address");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use config::units::{Rate, Span};
+use config::units::{Rate, Span, ValueError};
 use dataplane::time::Nanos;
 
 use crate::link::Impairments;
@@ -11,6 +11,10 @@ use crate::scenario::PathScenario;
 
 /// The longest delay: a minute. What is longer is a slip of the keyboard.
 const MAX_DELAY: Nanos = 60_000_000_000;
+
+/// What a path's text may say.
+const KEYS: [&str; 8] =
+    ["rate", "delay", "loss", "burst", "reorder", "duplicate", "corrupt", "down"];
 
 /// A path that cannot be understood, or cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,15 +47,18 @@ impl FromStr for PathScenario {
                 return Err(fail(format!("{key} is said twice")));
             }
             seen.push(key);
-            set(&mut impairments, key, value).map_err(|what| fail(format!("{key}: {what}")))?;
+            if !KEYS.contains(&key) {
+                return Err(fail(format!("{key}: not known; there are {}", KEYS.join(", "))));
+            }
+            set(&mut impairments, key, value).map_err(|error| fail(format!("{key}: {error}")))?;
         }
-        check(&impairments).map_err(fail)?;
+        check(&impairments).map_err(|(key, error)| fail(format!("{key}: {error}")))?;
         Ok(Self { name: name.to_owned(), does: impairments })
     }
 }
 
 /// Sets what `key` says; the error is what is wrong with the value.
-fn set(impairments: &mut Impairments, key: &str, value: &str) -> Result<(), String> {
+pub(crate) fn set(impairments: &mut Impairments, key: &str, value: &str) -> Result<(), ValueError> {
     match key {
         "rate" => impairments.rate = Some(rate(value)?),
         "delay" => impairments.delay = delay(value)?,
@@ -61,74 +68,83 @@ fn set(impairments: &mut Impairments, key: &str, value: &str) -> Result<(), Stri
         "duplicate" => impairments.duplicate = probability(value)?,
         "corrupt" => impairments.corrupt = probability(value)?,
         "down" => impairments.down.push(outage(value)?),
-        _ => {
-            let known = "rate, delay, loss, burst, reorder, duplicate, corrupt, down";
-            return Err(format!("not known; there are {known}"));
-        }
+        _ => return Err(wrong(key, "is not known", format!("there are {}", KEYS.join(", ")))),
     }
     Ok(())
 }
 
-/// What no single value shows.
-fn check(impairments: &Impairments) -> Result<(), String> {
+/// What no single value shows; the error is about the key that is named.
+pub(crate) fn check(impairments: &Impairments) -> Result<(), (&'static str, ValueError)> {
     let Some(burst) = impairments.burst else { return Ok(()) };
     if burst < 1.0 {
-        return Err("burst: at least 1, the mean number of frames lost in a row".into());
+        let what = format!("{burst} is less than 1");
+        let remedy = "at least 1, the mean number of frames lost in a row".into();
+        return Err(("burst", ValueError { what, remedy }));
     }
     // At least one frame passes between two bursts.
     let most = burst / (burst + 1.0);
     if impairments.loss > most && impairments.loss < 1.0 {
-        return Err(format!(
-            "loss: with burst={burst}, the mean loss is at most {most:.3}: make bursts longer"
-        ));
+        let what = format!("with burst={burst}, the mean loss is at most {most:.3}");
+        return Err(("loss", ValueError { what, remedy: "make bursts longer".into() }));
     }
     Ok(())
 }
 
-fn rate(value: &str) -> Result<u64, String> {
-    let Rate(rate) = value.parse().map_err(|error| format!("{error}"))?;
+fn wrong(value: &str, what: &str, remedy: impl Into<String>) -> ValueError {
+    let what = format!("\"{}\" {what}", value.escape_debug());
+    ValueError { what, remedy: remedy.into() }
+}
+
+fn rate(value: &str) -> Result<u64, ValueError> {
+    let Rate(rate) = value.parse()?;
     if rate == 0 {
-        return Err("a path without rate carries nothing; leave it out for no limit".into());
+        return Err(wrong(value, "carries nothing", "leave the rate out for no limit"));
     }
     Ok(rate)
 }
 
-fn delay(value: &str) -> Result<Nanos, String> {
+fn delay(value: &str) -> Result<Nanos, ValueError> {
     let delay = span(value)?;
     if delay > MAX_DELAY {
-        return Err(format!("longer than {}", Span(MAX_DELAY)));
+        return Err(wrong(
+            value,
+            &format!("is longer than {}", Span(MAX_DELAY)),
+            "write a shorter one",
+        ));
     }
     Ok(delay)
 }
 
-fn span(value: &str) -> Result<Nanos, String> {
+fn span(value: &str) -> Result<Nanos, ValueError> {
     // Zero needs no unit.
     if value == "0" {
         return Ok(0);
     }
-    value.parse().map(|Span(span)| span).map_err(|error| format!("{error}"))
+    value.parse().map(|Span(span)| span)
 }
 
-fn number(value: &str) -> Result<f64, String> {
+fn number(value: &str) -> Result<f64, ValueError> {
     let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| format!("\"{}\" is not a number", value.escape_debug()))
+    number.ok_or_else(|| wrong(value, "is not a number", "write one, as 0.001 or 1e-3"))
 }
 
-fn probability(value: &str) -> Result<f64, String> {
+fn probability(value: &str) -> Result<f64, ValueError> {
     let number = number(value)?;
     if !(0.0..=1.0).contains(&number) {
-        return Err(format!("{value} is not a probability: from 0 to 1"));
+        return Err(wrong(value, "is not a probability", "from 0 to 1"));
     }
     Ok(number)
 }
 
-fn outage(value: &str) -> Result<Range<Nanos>, String> {
+/// `START..END`.
+pub(crate) fn outage(value: &str) -> Result<Range<Nanos>, ValueError> {
     let Some((start, end)) = value.split_once("..") else {
-        return Err("write START..END, counted from the start of the play, as 1s..1.2s".into());
+        let remedy = "write START..END, counted from the start of the play, as 1s..1.2s";
+        return Err(wrong(value, "is no time with an end", remedy));
     };
     let range = span(start)?..span(end)?;
     if range.is_empty() {
-        return Err(format!("{value} ends before it starts"));
+        return Err(wrong(value, "ends before it starts", "write the earlier time first"));
     }
     Ok(range)
 }

@@ -21,7 +21,7 @@ pub struct Restart {
 pub struct RestartError(String, String);
 
 /// The sites, by the names they are given by.
-const SITES: [&str; 2] = ["a", "b"];
+pub(crate) const SITES: [&str; 2] = ["a", "b"];
 
 impl FromStr for Restart {
     type Err = RestartError;

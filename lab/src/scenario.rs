@@ -1,5 +1,6 @@
 //! What is run: a capture or RNICs under load, the paths between two sites, and a seed.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use pipelines::gateway::{Numbering, Prefix};
@@ -17,6 +18,13 @@ pub struct PathScenario {
     /// What it does to frames.
     pub does: Impairments,
 }
+
+/// The ways to number packets, by the names they are given by.
+pub const MODES: [(&str, Numbering); 2] =
+    [("tunnel", Numbering::Tunnel), ("transparent", Numbering::Transparent { check_icrc: true })];
+
+/// What the largest outer IP packet may be, in bytes.
+pub const MTU: RangeInclusive<u32> = 576..=65_535;
 
 /// Bounds of each gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -78,8 +78,9 @@ fn seconds(seconds: f64) -> String {
 }
 
 /// One run; side by side with the bare one, if there is one.
-pub(super) fn write_run(output: &mut dyn Write, run: &Run) -> io::Result<()> {
-    let Run { report, bare, wall_seconds } = run;
+pub(super) fn write_run(output: &mut dyn Write, run: &Run<'_>) -> io::Result<()> {
+    let Run { outcome, wall_seconds, .. } = run;
+    let (report, bare) = (&outcome.report, &outcome.without_gateways);
     writeln!(output, "{} over {}, seed {}", source(report), paths(report), report.seed)?;
     writeln!(output)?;
     match bare {
@@ -189,8 +190,8 @@ fn gateways(report: &Report) -> String {
 }
 
 /// Several runs, a line each.
-pub(super) fn write_runs(output: &mut dyn Write, runs: &[Run]) -> io::Result<()> {
-    match runs.iter().any(|run| run.report.endpoints.messages.is_some()) {
+pub(super) fn write_runs(output: &mut dyn Write, runs: &[Run<'_>]) -> io::Result<()> {
+    match runs.iter().any(|run| run.outcome.report.endpoints.messages.is_some()) {
         true => write_rows(output, runs, MESSAGE_COLUMNS),
         false => write_rows(output, runs, PLAY_COLUMNS),
     }
@@ -198,11 +199,14 @@ pub(super) fn write_runs(output: &mut dyn Write, runs: &[Run]) -> io::Result<()>
 
 fn write_rows<const N: usize>(
     output: &mut dyn Write,
-    runs: &[Run],
+    runs: &[Run<'_>],
     columns: [Line; N],
 ) -> io::Result<()> {
     let mut table = Table::new(columns.map(|(heading, _)| (heading, Align::Right)));
-    for report in runs.iter().flat_map(|run| run.bare.iter().chain([&run.report])) {
+    let outcomes = runs.iter().map(|run| &run.outcome);
+    for report in
+        outcomes.flat_map(|outcome| outcome.without_gateways.iter().chain([&outcome.report]))
+    {
         table.row(columns.map(|(_, value)| value(report)));
     }
     table.write(output, 0)

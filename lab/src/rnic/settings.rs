@@ -1,7 +1,9 @@
 //! How an RNIC and its queue pairs are set up, and what its stack is known to do.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
+use config::units::ValueError;
 use dataplane::time::{MILLISECOND, Nanos, Time};
 use pipelines::wire::ethernet::Mac;
 
@@ -66,6 +68,19 @@ impl Pmtu {
     pub const fn packets(self, length: u32) -> u32 {
         let packets = length.div_ceil(self.bytes());
         if packets == 0 { 1 } else { packets }
+    }
+}
+
+impl FromStr for Pmtu {
+    type Err = ValueError;
+
+    /// In bytes: `4096`.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let known = Self::ALL.into_iter().find(|pmtu| pmtu.bytes().to_string() == text);
+        known.ok_or_else(|| ValueError {
+            what: format!("\"{}\"", text.escape_debug()),
+            remedy: "has to be 256, 512, 1024, 2048 or 4096".into(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use config::units::{Bytes, Rate};
+use config::units::{Bytes, Rate, ValueError};
 
 use super::{Direction, Mix, Traffic};
 use crate::rnic::Timer;
@@ -15,6 +15,21 @@ const MAX_QPS: u64 = 1 << 14;
 const MAX_SIZE: u64 = 1 << 30;
 /// Messages of all queue pairs: each is remembered in the report's quantiles.
 const MAX_MESSAGES: u64 = 1 << 26;
+
+/// What [`Traffic`]'s text may say.
+const KEYS: [&str; 11] = [
+    "verb",
+    "qps",
+    "size",
+    "messages",
+    "timer",
+    "reads",
+    "retry",
+    "rnr",
+    "recreate",
+    "direction",
+    "line",
+];
 
 /// Traffic that cannot be understood, or cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,45 +54,56 @@ impl FromStr for Traffic {
                 return Err(TrafficError(format!("{key} is said twice")));
             }
             seen.push(key);
-            set(&mut traffic, key, value)
-                .map_err(|what| TrafficError(format!("{}: {what}", key.escape_debug())))?;
+            if !KEYS.contains(&key) {
+                let (key, known) = (key.escape_debug(), KEYS.join(", "));
+                return Err(TrafficError(format!("{key}: not known; there are {known}")));
+            }
+            traffic.set(key, value).map_err(|error| TrafficError(format!("{key}: {error}")))?;
         }
         if !seen.contains(&"verb") {
             let verbs = names(&Mix::ALL);
             return Err(TrafficError(format!("verb: say what messages do: {verbs}")));
         }
-        if traffic.total() > MAX_MESSAGES {
-            let what = format!("messages: {} in all are too many", traffic.total());
-            return Err(TrafficError(format!("{what}: at most {MAX_MESSAGES}")));
-        }
+        traffic.check().map_err(|error| TrafficError(format!("messages: {error}")))?;
         Ok(traffic)
     }
 }
 
-/// Sets what `key` says; the error is what is wrong with the value.
-fn set(traffic: &mut Traffic, key: &str, value: &str) -> Result<(), String> {
-    match key {
-        "verb" => traffic.verb = one_of(&Mix::ALL, value)?,
-        "qps" => traffic.qps = number(value, 1..=MAX_QPS)? as u32,
-        "size" => traffic.size = size(value)?,
-        "messages" => traffic.messages = number(value, 1..=MAX_MESSAGES)? as u32,
-        "timer" => traffic.timer = timer(value)?,
-        "reads" => traffic.reads = Some(number(value, 1..=u64::from(u16::MAX))? as u32),
-        "retry" => traffic.retry = number(value, 0..=7)? as u8,
-        "rnr" => traffic.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
-        "recreate" => traffic.recreate = Some(number(value, 1..=MAX_MESSAGES)? as u32),
-        "direction" => traffic.direction = one_of(&Direction::ALL, value)?,
-        "line" => traffic.line = Some(line(value)?),
-        _ => {
-            let known = "verb, qps, size, messages, timer, reads, retry, rnr, recreate, \
-                         direction, line";
-            return Err(format!("not known; there are {known}"));
+impl Traffic {
+    /// Sets what `key` says: one of [`KEYS`], pmtu or window. The error is what is wrong with the
+    /// value.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), ValueError> {
+        match key {
+            "verb" => self.verb = one_of(&Mix::ALL, value)?,
+            "qps" => self.qps = number(value, 1..=MAX_QPS)? as u32,
+            "size" => self.size = size(value)?,
+            "messages" => self.messages = number(value, 1..=MAX_MESSAGES)? as u32,
+            "timer" => self.timer = timer(value)?,
+            "reads" => self.reads = Some(number(value, 1..=u64::from(u16::MAX))? as u32),
+            "retry" => self.retry = number(value, 0..=7)? as u8,
+            "rnr" => self.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
+            "recreate" => self.recreate = Some(number(value, 1..=MAX_MESSAGES)? as u32),
+            "direction" => self.direction = one_of(&Direction::ALL, value)?,
+            "line" => self.line = Some(line(value)?),
+            "pmtu" => self.pmtu = value.parse()?,
+            "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
+            _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),
         }
+        Ok(())
     }
-    Ok(())
+
+    /// What no single value shows: how many messages there are in all.
+    pub(crate) fn check(&self) -> Result<(), ValueError> {
+        let total = self.total();
+        if total <= MAX_MESSAGES {
+            return Ok(());
+        }
+        let what = format!("{total} in all are too many");
+        Err(ValueError { what, remedy: format!("at most {MAX_MESSAGES}") })
+    }
 }
 
-fn one_of<T: Copy>(all: &[(&'static str, T)], value: &str) -> Result<T, String> {
+fn one_of<T: Copy>(all: &[(&'static str, T)], value: &str) -> Result<T, ValueError> {
     let known = all.iter().find(|(name, _)| *name == value).map(|(_, known)| *known);
     known.ok_or_else(|| wrong(value, format!("one of {}", names(all))))
 }
@@ -86,27 +112,27 @@ fn names<T>(all: &[(&'static str, T)]) -> String {
     all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, ValueError> {
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong(value, format!("a number, {} to {}", range.start(), range.end())))
 }
 
-fn size(value: &str) -> Result<u32, String> {
+fn size(value: &str) -> Result<u32, ValueError> {
     // Bytes need no unit.
     let bytes = value.parse().or_else(|_| value.parse().map(|Bytes(bytes)| bytes));
-    let bytes: u64 = bytes.map_err(|error| error.to_string())?;
+    let bytes: u64 = bytes?;
     if !(1..=MAX_SIZE).contains(&bytes) {
         return Err(wrong(value, "from 1 byte to 1GiB"));
     }
     Ok(bytes as u32)
 }
 
-fn line(value: &str) -> Result<u64, String> {
-    let Rate(rate) = value.parse::<Rate>().map_err(|error| error.to_string())?;
+fn line(value: &str) -> Result<u64, ValueError> {
+    let Rate(rate) = value.parse()?;
     if rate == 0 { Err(wrong(value, "above 0")) } else { Ok(rate) }
 }
 
-fn timer(value: &str) -> Result<Timer, String> {
+fn timer(value: &str) -> Result<Timer, ValueError> {
     if value == "adaptive" {
         let Timer::Fixed(configured) = Traffic::default().timer else { return Ok(Timer::Fixed(0)) };
         return Ok(Timer::adaptive(configured));
@@ -115,8 +141,9 @@ fn timer(value: &str) -> Result<Timer, String> {
     Ok(Timer::Fixed(power as u8))
 }
 
-fn wrong(value: &str, right: impl Display) -> String {
-    format!("\"{}\": has to be {right}", value.escape_debug())
+fn wrong(value: &str, right: impl Display) -> ValueError {
+    let what = format!("\"{}\"", value.escape_debug());
+    ValueError { what, remedy: format!("has to be {right}") }
 }
 
 #[cfg(test)]

@@ -1,0 +1,213 @@
+//! From the document to an experiment: each section's keys, and what they say together.
+//!
+//! Whatever is wrong is reported, and what stands for it then is never used: a document with an
+//! error reported becomes no experiment.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use config::diagnostic::{Report, quoted};
+use config::document::{Entries, Field, check_sections, occurrences};
+use config::prefix::Prefix;
+use config::units::{Bytes, Span, ValueError};
+use pipelines::gateway::{self, Numbering};
+use toml_edit::{Table, Value};
+
+use super::expectations;
+use super::keys::{CAPTURE, EXPECT, GATEWAYS, PATH, RESTART, RUN, SECTIONS, TRAFFIC};
+use crate::experiment::Experiment;
+use crate::path;
+use crate::restart::{Restart, SITES};
+use crate::scenario::{Bounds, Capture, MODES, MTU, PathScenario, Scenario, Source};
+use crate::seeds::Seeds;
+use crate::traffic::Traffic;
+
+/// Packets that a channel or a hold buffer may be told to remember at most.
+const MAX_REMEMBERED: u32 = 1 << 24;
+
+/// Reads a document. `folder` is where relative paths begin. `None` has a reason reported.
+pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Option<Experiment> {
+    check_sections(root, &SECTIONS, report);
+    let source = read_source(root, folder, report);
+    let paths = read_paths(root, report);
+    let restarts = occurrences(root, &RESTART, report);
+    let gateways = occurrences(root, &GATEWAYS, report);
+    let run = occurrences(root, &RUN, report);
+    let run = Run::read(run.first(), &restarts, report);
+    let expectations = occurrences(root, &EXPECT, report);
+    let expectations = expectations.iter().map(|entries| expectations::read(entries, report));
+    let expectations = expectations.collect::<Option<_>>();
+
+    let mut scenario = Scenario::new(Default::default(), paths, run.seeds.first());
+    match source? {
+        Source::Traffic(traffic) => {
+            scenario = Scenario::traffic(traffic, scenario.paths, scenario.seed);
+        }
+        capture => scenario.source = capture,
+    }
+    if let Some(entries) = gateways.first() {
+        scenario.bounds = read_bounds(entries, scenario.bounds, report);
+        let mode = entries.choice("mode", &MODES, report);
+        scenario.numbering = mode.or(Numbering::Tunnel)?;
+    }
+    scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
+    scenario.gateways = !run.no_gateways;
+    let (seeds, compare) = (run.seeds, run.compare);
+    Some(Experiment { scenario, seeds, compare, expectations: expectations? })
+}
+
+/// Where frames come from: a capture, or traffic.
+fn read_source(root: &Table, folder: &Path, report: &mut Report<'_>) -> Option<Source> {
+    let captures = occurrences(root, &CAPTURE, report);
+    let traffic = occurrences(root, &TRAFFIC, report);
+    if let [_, second, ..] = traffic.as_slice() {
+        let remedy = "the lab carries one so far: leave the others out";
+        report.error(second.at, "a second [[traffic]]", remedy);
+    }
+    match (captures.first(), traffic.first()) {
+        (Some(capture), None) => read_capture(capture, folder, report).map(Source::Capture),
+        (None, Some(traffic)) => Some(Source::Traffic(read_traffic(traffic, report))),
+        (Some(capture), Some(_)) => {
+            let remedy = "leave one of the two out: a capture is played alone";
+            report.error(capture.at, "both [capture] and [[traffic]]", remedy);
+            None
+        }
+        (None, None) => {
+            let remedy = "write [capture] with its input, or [[traffic]] with its verb";
+            report.error(0, "nothing is sent: no [capture], no [[traffic]]", remedy);
+            None
+        }
+    }
+}
+
+fn read_capture(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> Option<Capture> {
+    let prefixes = entries.list("site_a", report, |value| {
+        let text = value.as_str().ok_or_else(|| no_text("site_a", value))?;
+        let prefix: Prefix = text.parse()?;
+        Ok(gateway::Prefix { address: prefix.address(), length: prefix.length() })
+    });
+    let site_a = match prefixes {
+        Field::Given(prefixes, _) => prefixes.into_iter().map(|(prefix, _)| prefix).collect(),
+        Field::Absent | Field::Wrong => Vec::new(),
+    };
+    let input = folder.join(entries.text("input", report).given()?);
+    Some(Capture { input, site_a })
+}
+
+fn read_traffic(entries: &Entries<'_>, report: &mut Report<'_>) -> Traffic {
+    let mut traffic = Traffic::default();
+    for key in TRAFFIC.keys {
+        let value = entries.scalar(key.name, report);
+        let _ = value.and_then(report, |value| traffic.set(key.name, &value).map_err(of(key.name)));
+    }
+    if let Err(error) = traffic.check() {
+        report.error(entries.key_at("messages"), error.what, error.remedy);
+    }
+    traffic
+}
+
+fn read_paths(root: &Table, report: &mut Report<'_>) -> Vec<PathScenario> {
+    let found = occurrences(root, &PATH, report);
+    if found.is_empty() && root.get(PATH.name).is_none() {
+        report.error(0, "there is no [[path]]", "write [[path]] with a name, and what it does");
+    }
+    let paths: Vec<_> = found.iter().map(|entries| read_path(entries, report)).collect();
+    let mut names = BTreeSet::new();
+    for (path, entries) in paths.iter().zip(&found) {
+        if !names.insert(path.name.as_str()) {
+            let what = format!("a second path {}", quoted(&path.name));
+            report.error(entries.key_at("name"), what, "give each path a name of its own");
+        }
+    }
+    paths
+}
+
+fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathScenario {
+    let mut path = PathScenario::default();
+    if let Some(name) = entries.text("name", report).given() {
+        path.name = (*name).to_owned();
+    }
+    for key in PATH.keys.iter().filter(|key| !["name", "down"].contains(&key.name)) {
+        let set = |value: String| path::set(&mut path.does, key.name, &value).map_err(of(key.name));
+        let _ = entries.scalar(key.name, report).and_then(report, set);
+    }
+    let outages = entries.list("down", report, |value| {
+        path::outage(value.as_str().ok_or_else(|| no_text("down", value))?)
+    });
+    if let Field::Given(outages, _) = outages {
+        path.does.down = outages.into_iter().map(|(outage, _)| outage).collect();
+    }
+    if let Err((key, error)) = path::check(&path.does) {
+        let error = of(key)(error);
+        report.error(entries.key_at(key), error.what, error.remedy);
+    }
+    path
+}
+
+fn read_restart(entries: &Entries<'_>, report: &mut Report<'_>) -> Restart {
+    let sites = [(SITES[0], 0), (SITES[1], 1)];
+    let side = entries.choice("gateway", &sites, report).or(0);
+    let at = entries.parsed::<Span>("at", report).given().map_or(0, |Span(at)| *at);
+    Restart { side: side.unwrap_or(0), at }
+}
+
+/// The bounds of a scenario, those changed that are given.
+fn read_bounds(entries: &Entries<'_>, usual: Bounds, report: &mut Report<'_>) -> Bounds {
+    let bytes = |name, usual: u64, report: &mut Report<'_>| {
+        entries.parsed::<Bytes>(name, report).given().map_or(usual, |Bytes(bytes)| *bytes)
+    };
+    let packets =
+        |name, report: &mut Report<'_>| entries.power_of_two(name, MAX_REMEMBERED, report);
+    Bounds {
+        replay_bytes: bytes("replay_bytes", usual.replay_bytes, report),
+        hold_bytes: bytes("hold_bytes", usual.hold_bytes, report),
+        replay_packets: packets("replay_packets", report).given().copied(),
+        hold_packets: packets("hold_packets", report).given().copied(),
+        mtu: entries.count("mtu", MTU, report).or(usual.mtu).unwrap_or(usual.mtu),
+    }
+}
+
+/// `[run]`.
+struct Run {
+    seeds: Seeds,
+    compare: bool,
+    no_gateways: bool,
+}
+
+impl Run {
+    fn read(
+        entries: Option<&Entries<'_>>,
+        restarts: &[Entries<'_>],
+        report: &mut Report<'_>,
+    ) -> Self {
+        let mut run = Self { seeds: Seeds::one(1), compare: false, no_gateways: false };
+        let Some(entries) = entries else { return run };
+        let seeds = entries.scalar("seed", report);
+        let seeds = seeds.and_then(report, |seeds| seeds.parse().map_err(of("seed")));
+        run.seeds = seeds.or(run.seeds).unwrap_or(run.seeds);
+        run.compare = entries.flag("compare", report).given().copied().unwrap_or_default();
+        run.no_gateways = entries.flag("no_gateways", report).given().copied().unwrap_or_default();
+        if run.no_gateways {
+            let remedy = "leave one of the two out";
+            if run.compare {
+                let what = "\"compare\" and \"no_gateways\" are both true";
+                report.error(entries.key_at("compare"), what, remedy);
+            }
+            if let Some(restart) = restarts.first() {
+                let what = "a gateway starts anew, but \"no_gateways\" is true";
+                report.error(restart.at, what, remedy);
+            }
+        }
+        run
+    }
+}
+
+/// The error of a value, with its key: values that several keys may have do not say whose they are.
+fn of(key: &str) -> impl Fn(ValueError) -> ValueError {
+    move |error| ValueError { what: format!("\"{key}\": {}", error.what), remedy: error.remedy }
+}
+
+fn no_text(key: &str, value: &Value) -> ValueError {
+    let what = format!("an element of \"{key}\" is no text: {}", value.type_name());
+    ValueError { what, remedy: "write it in double quotes".into() }
+}

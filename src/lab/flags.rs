@@ -1,0 +1,216 @@
+//! A scenario as the flags say it.
+
+use std::path::PathBuf;
+
+use config::prefix::Prefix;
+use config::units::Bytes;
+use lab::rnic::Pmtu;
+use lab::{Bounds, Experiment, PathScenario, Restart, Scenario, Seeds, Source, Traffic};
+use pipelines::gateway::{self, Numbering};
+
+/// What a scenario file says as well: beside one, none of these is taken.
+#[derive(Debug, clap::Args)]
+#[group(conflicts_with = "scenario")]
+pub(crate) struct Flags {
+    /// Capture that the two sites play (classic pcap or pcapng).
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["traffic", "scenario", "scenario_help"])]
+    input: Option<PathBuf>,
+    /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
+    /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
+    /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
+    /// many), recreate (messages after which a queue pair is destroyed and another one, connected on
+    /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
+    /// that of all paths).
+    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with = "input")]
+    traffic: Option<Traffic>,
+    /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).
+    #[arg(long, value_name = "BYTES", conflicts_with = "input")]
+    pmtu: Option<Pmtu>,
+    /// Bytes that the RNIC of a site may have under way, over all its queue pairs. Without it, four
+    /// times what the paths carry in a round trip.
+    #[arg(long, value_name = "BYTES", conflicts_with = "input")]
+    window: Option<Bytes>,
+    /// Source addresses at site A, as 10.0.1.0/24; may be repeated. Without it, the source of the
+    /// capture's first IP packet is at site A, and all others at B.
+    #[arg(long, value_name = "CIDR", conflicts_with = "traffic")]
+    site_a: Vec<Prefix>,
+    /// A path across the wide area; may be repeated. KEYs: rate, delay (one way), loss, burst (mean
+    /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
+    #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..",
+        required_unless_present_any = ["scenario", "scenario_help"])]
+    paths: Vec<PathScenario>,
+    /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
+    /// be repeated.
+    #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with = "no_gateways")]
+    restarts: Vec<Restart>,
+    /// How packets are numbered between the gateways: tunnel (they are encapsulated), or transparent
+    /// (they go as they are, and their PSNs are the numbers).
+    #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode)]
+    mode: Numbering,
+    /// Run without gateways: the first path joins the two sites.
+    #[arg(long)]
+    no_gateways: bool,
+    /// Run with gateways and without, and show both side by side.
+    #[arg(long, conflicts_with = "no_gateways")]
+    compare: bool,
+    /// Memory of each gateway's replay buffer.
+    #[arg(long, value_name = "BYTES")]
+    replay_bytes: Option<Bytes>,
+    /// Memory of each gateway's hold buffer.
+    #[arg(long, value_name = "BYTES")]
+    hold_bytes: Option<Bytes>,
+    /// Packets that each channel remembers for replay, a power of two; without it as many as there
+    /// is memory for.
+    #[arg(long, value_name = "N")]
+    replay_packets: Option<u32>,
+    /// Packets that each gateway's hold buffer may hold, likewise.
+    #[arg(long, value_name = "N")]
+    hold_packets: Option<u32>,
+    /// Largest outer IP packet of the paths, in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(mtu()))]
+    mtu: Option<u32>,
+}
+
+/// What packets of the wide area may have, as the parser of the flag wants it.
+fn mtu() -> std::ops::RangeInclusive<i64> {
+    i64::from(*lab::MTU.start())..=i64::from(*lab::MTU.end())
+}
+
+fn mode(text: &str) -> Result<Numbering, String> {
+    let known = lab::MODES.into_iter().find(|(name, _)| *name == text);
+    let names = || lab::MODES.map(|(name, _)| name).join(" or ");
+    known.map(|(_, mode)| mode).ok_or_else(|| format!("has to be {}", names()))
+}
+
+impl Flags {
+    /// What is to be run with these seeds. Flags expect nothing.
+    pub(super) fn experiment(&self, seeds: Seeds) -> Experiment {
+        let scenario = self.scenario(seeds.first());
+        Experiment { scenario, seeds, compare: self.compare, expectations: Vec::new() }
+    }
+
+    fn scenario(&self, seed: u64) -> Scenario {
+        let paths = self.paths.clone();
+        let mut scenario = match &self.traffic {
+            Some(traffic) => {
+                let pmtu = self.pmtu.unwrap_or(traffic.pmtu);
+                let window = self.window.map(|Bytes(bytes)| bytes);
+                Scenario::traffic(Traffic { pmtu, window, ..traffic.clone() }, paths, seed)
+            }
+            None => Scenario::new(self.input.clone().unwrap_or_default(), paths, seed),
+        };
+        if let Source::Capture(capture) = &mut scenario.source {
+            let site_a = self.site_a.iter().map(|prefix| gateway::Prefix {
+                address: prefix.address(),
+                length: prefix.length(),
+            });
+            capture.site_a = site_a.collect();
+        }
+        let defaults = scenario.bounds;
+        scenario.bounds = Bounds {
+            replay_bytes: self.replay_bytes.map_or(defaults.replay_bytes, |Bytes(bytes)| bytes),
+            hold_bytes: self.hold_bytes.map_or(defaults.hold_bytes, |Bytes(bytes)| bytes),
+            replay_packets: self.replay_packets,
+            hold_packets: self.hold_packets,
+            mtu: self.mtu.unwrap_or(defaults.mtu),
+        };
+        let (gateways, numbering) = (!self.no_gateways, self.mode);
+        Scenario { gateways, numbering, restarts: self.restarts.clone(), ..scenario }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::lab::Args;
+
+    /// What a command line asks for.
+    fn asked(line: &str) -> Scenario {
+        let arguments = line.strip_prefix("compute-gateway ").unwrap().split_whitespace();
+        let args = Args::augment_args(clap::Command::new("lab"));
+        let matches = args.try_get_matches_from(arguments).unwrap();
+        let args = Args::from_arg_matches(&matches).unwrap();
+        args.flags.experiment(args.seeds()).scenario
+    }
+
+    #[test]
+    fn commands_that_are_printed_ask_for_the_same() {
+        for seed in 0..500 {
+            let drawn = lab::draw::scenario(seed);
+            assert_eq!(asked(&drawn.command_line()), drawn, "{}", drawn.command_line());
+        }
+        let mut played = Scenario::new("a.pcap".into(), vec!["p,delay=1ms".parse().unwrap()], 9);
+        played.gateways = false;
+        played.bounds = Bounds { mtu: 1_500, hold_bytes: 200_000, ..played.bounds };
+        if let Source::Capture(capture) = &mut played.source {
+            let address = std::net::IpAddr::from([10, 0, 0, 0]);
+            capture.site_a = vec![gateway::Prefix { address, length: 8 }];
+        }
+        assert_eq!(asked(&played.command_line()), played);
+    }
+
+    #[test]
+    fn a_file_that_says_the_same_asks_for_the_same() {
+        let line = "compute-gateway lab --traffic verb=mix,qps=3,size=65536,messages=9,timer=14,\
+                    retry=3,direction=both,reads=32,rnr=10,recreate=4,line=25Gbps --pmtu 1024 \
+                    --window 1MiB --path p1,rate=1G,delay=2.5ms,loss=1e-3,burst=5,down=1s..1.2s \
+                    --path p2,reorder=0.01,duplicate=0.02,corrupt=0.03 --restart b@5ms \
+                    --mode transparent --replay-bytes 1MiB --hold-bytes 2MiB --replay-packets 64 \
+                    --hold-packets 128 --mtu 1500 --seed 3..9 --compare";
+        let file = r#"
+            [[traffic]]
+            verb = "mix"
+            qps = 3
+            size = 65536
+            messages = 9
+            timer = 14
+            retry = 3
+            direction = "both"
+            reads = 32
+            rnr = 10
+            recreate = 4
+            line = "25Gbps"
+            pmtu = 1024
+            window = "1MiB"
+            [[path]]
+            name = "p1"
+            rate = "1G"
+            delay = "2.5ms"
+            loss = 1e-3
+            burst = 5
+            down = ["1s..1.2s"]
+            [[path]]
+            name = "p2"
+            reorder = 0.01
+            duplicate = 0.02
+            corrupt = 0.03
+            [[restart]]
+            gateway = "b"
+            at = "5ms"
+            [gateways]
+            mode = "transparent"
+            replay_bytes = "1MiB"
+            hold_bytes = "2MiB"
+            replay_packets = 64
+            hold_packets = 128
+            mtu = 1500
+            [run]
+            seed = "3..9"
+            compare = true
+        "#;
+        let arguments = line.strip_prefix("compute-gateway ").unwrap().split_whitespace();
+        let args = Args::augment_args(clap::Command::new("lab"));
+        let args = Args::from_arg_matches(&args.get_matches_from(arguments)).unwrap();
+        let read = lab::file::parse(file, "same.toml", std::path::Path::new("")).unwrap();
+        assert_eq!(args.flags.experiment(args.seeds()), read);
+    }
+
+    #[test]
+    fn a_mode_that_is_not_there_is_refused() {
+        assert_eq!(mode("tunnel"), Ok(Numbering::Tunnel));
+        assert_eq!(mode("transparent"), Ok(Numbering::Transparent { check_icrc: true }));
+        assert!(mode("bare").is_err_and(|error| error.contains("tunnel or transparent")));
+    }
+}
