@@ -10,10 +10,9 @@ use pipelines::gateway::{self, Numbering};
 
 /// What a scenario file says as well: beside one, none of these is taken.
 #[derive(Debug, clap::Args)]
-#[group(conflicts_with = "scenario")]
 pub(crate) struct Flags {
     /// Capture that the two sites play (classic pcap or pcapng).
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["traffic", "scenario", "scenario_help"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["traffic", "scenario", "scenario_help"], conflicts_with = "scenario")]
     input: Option<PathBuf>,
     /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
@@ -21,53 +20,53 @@ pub(crate) struct Flags {
     /// many), recreate (messages after which a queue pair is destroyed and another one, connected on
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths).
-    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with = "input")]
+    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with_all = ["input", "scenario"])]
     traffic: Option<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).
-    #[arg(long, value_name = "BYTES", conflicts_with = "input")]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["input", "scenario"])]
     pmtu: Option<Pmtu>,
     /// Bytes that the RNIC of a site may have under way, over all its queue pairs. Without it, four
     /// times what the paths carry in a round trip.
-    #[arg(long, value_name = "BYTES", conflicts_with = "input")]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["input", "scenario"])]
     window: Option<Bytes>,
     /// Source addresses at site A, as 10.0.1.0/24; may be repeated. Without it, the source of the
     /// capture's first IP packet is at site A, and all others at B.
-    #[arg(long, value_name = "CIDR", conflicts_with = "traffic")]
+    #[arg(long, value_name = "CIDR", conflicts_with_all = ["traffic", "scenario"])]
     site_a: Vec<Prefix>,
     /// A path across the wide area; may be repeated. KEYs: rate, delay (one way), loss, burst (mean
     /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
     #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..",
-        required_unless_present_any = ["scenario", "scenario_help"])]
+        required_unless_present_any = ["scenario", "scenario_help"], conflicts_with = "scenario")]
     paths: Vec<PathScenario>,
     /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
     /// be repeated.
-    #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with = "no_gateways")]
+    #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
     restarts: Vec<Restart>,
     /// How packets are numbered between the gateways: tunnel (they are encapsulated), or transparent
     /// (they go as they are, and their PSNs are the numbers).
-    #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode)]
+    #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode, conflicts_with = "scenario")]
     mode: Numbering,
     /// Run without gateways: the first path joins the two sites.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "scenario")]
     no_gateways: bool,
     /// Run with gateways and without, and show both side by side.
-    #[arg(long, conflicts_with = "no_gateways")]
+    #[arg(long, conflicts_with_all = ["no_gateways", "scenario"])]
     compare: bool,
     /// Memory of each gateway's replay buffer.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", conflicts_with = "scenario")]
     replay_bytes: Option<Bytes>,
     /// Memory of each gateway's hold buffer.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", conflicts_with = "scenario")]
     hold_bytes: Option<Bytes>,
     /// Packets that each channel remembers for replay, a power of two; without it as many as there
     /// is memory for.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "scenario")]
     replay_packets: Option<u32>,
     /// Packets that each gateway's hold buffer may hold, likewise.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "scenario")]
     hold_packets: Option<u32>,
     /// Largest outer IP packet of the paths, in bytes.
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(mtu()))]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(mtu()), conflicts_with = "scenario")]
     mtu: Option<u32>,
 }
 
