@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use lab::report::{GatewayReport, MessageReport};
 use lab::rnic::Timer;
-use lab::traffic::Plan;
+use lab::traffic::{Mix, Plan};
 use lab::{Report, Scenario, Source, Traffic, draw};
 use pipelines::gateway::Numbering;
 
@@ -73,17 +73,16 @@ fn never(scenario: &Scenario, report: &Report, messages: &MessageReport) -> Vec<
 /// Whether nothing but the wide area is against the RNICs, and that within reason.
 fn is_fair(scenario: &Scenario) -> bool {
     let usual = Plan::new(traffic(scenario), &scenario.paths).bounds();
-    let undisturbed = scenario.restarts.is_empty() && scenario.bounds == usual;
-    undisturbed && (scenario.numbering == Numbering::Tunnel || is_fair_to_psns(scenario))
+    scenario.restarts.is_empty() && scenario.bounds == usual
 }
 
-/// Whether numbering by PSNs is known to hide everything here. It is not yet where receives are
-/// refused, where queue pairs come and go, and where a path is away for a time: seeds at which it
-/// fails have tests of their own.
-fn is_fair_to_psns(scenario: &Scenario) -> bool {
-    let Traffic { rnr, recreate, .. } = traffic(scenario);
-    let away = scenario.paths.iter().any(|path| !path.does.down.is_empty());
-    rnr.is_none() && recreate.is_none() && !away
+/// Whether answers with data are sent twice though nothing was lost for good: a requester whose
+/// message was refused asks again for the READs and atomics behind it. By PSNs a second answer has
+/// no number, and if it is lost, only the RNIC's timer brings a third (seed 1255).
+fn repeats_answers(scenario: &Scenario) -> bool {
+    let Traffic { verb, rnr, .. } = traffic(scenario);
+    let with_data = matches!(verb, Mix::Read | Mix::Atomic | Mix::Mixed);
+    scenario.numbering != Numbering::Tunnel && rnr.is_some() && with_data
 }
 
 /// What may not be where nothing excuses it.
@@ -100,7 +99,7 @@ fn unexcused(scenario: &Scenario, report: &Report, messages: &MessageReport) -> 
         wrong.extend(counted(&[("qp_errors", messages.qp_errors)]));
     }
     let patient = matches!(timer, Timer::Fixed(power) if power >= PATIENT);
-    if patient {
+    if patient && !repeats_answers(scenario) {
         wrong.extend(counted(&[("timeouts", messages.timeouts)]));
     }
     // What follows a refusal for lack of a receive is out of sequence, and is sent again.
@@ -184,9 +183,25 @@ fn queue_pairs_come_and_go_unnoticed_where_psns_are_the_numbers() {
 }
 
 #[test]
-#[ignore = "fails, cause not known: a NAK where queue pairs are replaced"]
-fn a_queue_pair_in_place_of_another_costs_no_nak_where_psns_are_the_numbers() {
-    assert_eq!(noticed(1412), [""; 0]);
+fn a_queue_pair_in_place_of_another_is_unnoticed_if_the_announcement_is_lost() {
+    // At 1065 an answer comes before anything said so, at 551 the new PSN is a little before the old.
+    for seed in [551, 1065, 1412] {
+        assert_eq!(noticed(seed), [""; 0], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_refusal_behind_an_acknowledgement_is_repaired_where_psns_are_the_numbers() {
+    for seed in [1003, 1956] {
+        assert_eq!(noticed(seed), [""; 0], "seed {seed}");
+    }
+}
+
+#[test]
+fn no_late_copy_passes_for_a_repeat_where_psns_are_the_numbers() {
+    for seed in [284, 1105, 1135, 1161, 1810, 1941] {
+        assert_eq!(noticed(seed), [""; 0], "seed {seed}");
+    }
 }
 
 #[test]

@@ -187,6 +187,14 @@ impl<'a> Sight<'a> {
         self.bth[0] & 0x1f == 0x12
     }
 
+    /// Whether an acknowledgement refuses something: NAK, or receiver not ready.
+    #[inline]
+    pub(crate) fn is_refusal(&self) -> bool {
+        let at = usize::from(self.found.bth_at) + Bth::LEN;
+        let meaning = self.head.get(at).map(|syndrome| Syndrome(*syndrome).meaning());
+        matches!(meaning, Some(Meaning::RnrNak(_) | Meaning::Nak(_)))
+    }
+
     /// The newest PSN that an acknowledgement acknowledges: what is refused, or expected, is the one
     /// behind it. `None` for what means nothing.
     #[inline]

@@ -90,21 +90,22 @@ impl Inbound {
         slot
     }
 
-    /// Puts a packet in its place; `room`: whether it could be delivered now.
+    /// Puts a packet in its place. `told`: it waited for an announcement, and that came. `room`:
+    /// whether it could be delivered now.
     #[inline]
     pub(crate) fn arrive(
         &mut self,
         slot: Slot,
         (number, packet): (&Number, Packet),
         owed: Option<&Owed>,
-        now: Time,
-        rtt: &mut Rtt,
+        told: bool,
+        (now, rtt): (Time, &mut Rtt),
         room: bool,
     ) -> Placed {
         let Some((_, stream)) = self.table.at(slot) else { return Placed::Deliver(packet) };
         let before = stream.holes.missing();
         let (mut repaired, mut late, mut sample) = (0, 0, None);
-        let place = stream.arrive(number, owed, now, rtt, |arrival| match arrival {
+        let place = stream.arrive(number, owed, told, (now, rtt), |arrival| match arrival {
             Arrival::Repair(rtt) => (repaired, sample) = (1, rtt),
             Arrival::Late => late = 1,
             _ => {}
@@ -112,11 +113,17 @@ impl Inbound {
         sample.into_iter().for_each(|sample| rtt.sample(sample));
         self.repaired += repaired;
         self.late += late;
-        self.urgent |= stream.holes.missing() > before || !stream.begun;
+        self.urgent |= stream.holes.missing() > before || !stream.begun || place == Place::Strange;
         let placed = match place {
             Place::Pass if room => Placed::Deliver(packet),
             Place::Pass | Place::Refused => Placed::Refused(packet),
             Place::Twice => Placed::Twice(packet),
+            Place::Strange => {
+                self.held += 1;
+                self.held_bytes += packet.footprint() as u64;
+                stream.set_aside(number, packet, now);
+                Placed::Held
+            }
             Place::At(key) | Place::Behind(key) if room && stream.is_free(key) => {
                 Placed::Deliver(packet)
             }
@@ -152,7 +159,14 @@ impl Inbound {
         Some(packet)
     }
 
-    /// The first packet of a stream that waits, whatever is missing before it.
+    /// The packet of a stream that has waited longest for an announcement.
+    pub(crate) fn take_stranger(&mut self, slot: Slot) -> Option<(Number, Packet)> {
+        let (number, packet) = self.table.at(slot)?.1.take_stranger()?;
+        self.let_go(&packet);
+        Some((number, packet))
+    }
+
+    /// The first packet of a stream that waits in its place, whatever is missing before it.
     pub(crate) fn force(&mut self, slot: Slot) -> Option<Packet> {
         let packet = self.table.at(slot)?.1.force()?;
         self.let_go(&packet);

@@ -127,12 +127,15 @@ impl Log {
         (Kept::Numbered, announce)
     }
 
-    /// The RNIC goes back: what it repeats gets numbers of its own, if it can have any.
+    /// The RNIC goes back: what it repeats gets numbers of its own, if it can have any. So does a
+    /// refusal of what is behind the newest acknowledgement: the RNIC waits for it, and does not
+    /// repeat what would bring another.
     #[cold]
     fn turn_back(&mut self, number: &Number) -> bool {
         let to = self.next.next_lap(number.psn);
         let front = self.packets.front().map_or(self.next, |sent| sent.at);
-        if number.response || to.ahead_of(front) >= FARTHEST {
+        let repeats = !number.response || number.takes == Takes::Refusal;
+        if !repeats || to.ahead_of(front) >= FARTHEST {
             return false;
         }
         self.turn = (self.next, to);
@@ -185,7 +188,7 @@ impl Log {
             memory.remove(sent.lines());
         }
         let span = number.span(self.pmtu);
-        let bare = number.takes == Takes::Nothing;
+        let bare = number.takes.is_bare();
         let at = self.next.near(number.psn);
         let end = at.plus(span.unwrap_or(1).max(1));
         let sent =

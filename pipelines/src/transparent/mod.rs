@@ -9,7 +9,9 @@
 //! A stream is the requests to one queue pair, or the responses to it; [`number`] reads which and
 //! where. Requests are dense: every PSN is a packet or inside the span of a READ. Responses are not:
 //! what must come of them follows from the READs and atomics that went the other way, and where
-//! those are not known nothing is held and nothing guessed. What is not of a reliable connection
+//! those are not known nothing is held and nothing guessed. A packet that has a number only if the
+//! RNIC went back, or if another life began, waits until that is announced, and goes if it is not.
+//! What is not of a reliable connection
 //! has no number that would show its loss.
 
 mod extend;
@@ -18,6 +20,7 @@ pub(crate) mod log;
 pub(crate) mod number;
 pub(crate) mod outbound;
 pub(crate) mod owed;
+mod strangers;
 pub(crate) mod stream;
 pub(crate) mod table;
 

@@ -14,6 +14,17 @@ pub(crate) enum Takes {
     Read(u32),
     /// An acknowledgement without data: it takes none, and stands behind its PSN.
     Nothing,
+    /// A NAK, or a refusal for lack of a receive: as an acknowledgement of all before, and yet it is
+    /// not made needless by one that came first.
+    Refusal,
+}
+
+impl Takes {
+    /// Whether it is an answer without data.
+    #[inline]
+    pub(crate) fn is_bare(self) -> bool {
+        matches!(self, Self::Nothing | Self::Refusal)
+    }
 }
 
 /// Which stream a packet is of, and where in it.
@@ -39,7 +50,10 @@ impl Number {
             Kind::Request => (false, sight.psn(), sight.read_len().map_or(Takes::One, Takes::Read)),
             Kind::Response => (true, sight.psn(), Takes::One),
             Kind::Acknowledge if sight.is_atomic_answer() => (true, sight.psn(), Takes::One),
-            Kind::Acknowledge => (true, sight.acknowledged()?, Takes::Nothing),
+            Kind::Acknowledge => {
+                let takes = if sight.is_refusal() { Takes::Refusal } else { Takes::Nothing };
+                (true, sight.acknowledged()?, takes)
+            }
             _ => return None,
         };
         let name = Name(sight.key()?.hash(secret ^ u64::from(response)));
@@ -51,7 +65,7 @@ impl Number {
     pub(crate) fn span(&self, pmtu: u16) -> Option<u32> {
         match (self.takes, pmtu) {
             (Takes::One, _) => Some(1),
-            (Takes::Nothing, _) => Some(0),
+            (Takes::Nothing | Takes::Refusal, _) => Some(0),
             // The smallest path MTU there is.
             (Takes::Read(0..=256), _) => Some(1),
             (Takes::Read(_), 0) => None,

@@ -57,6 +57,11 @@ impl Owed {
         self.runs.front().map(|run| run.start)
     }
 
+    /// Whether this PSN is owed.
+    pub(crate) fn owes(&self, psn: Psn) -> bool {
+        self.within(psn, psn.plus(1)).next().is_some()
+    }
+
     /// What is owed of `from..to`, as ranges.
     #[inline]
     pub(crate) fn within(&self, from: Psn, to: Psn) -> impl Iterator<Item = (Psn, Psn)> + '_ {

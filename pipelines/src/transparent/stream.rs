@@ -9,6 +9,7 @@ use super::WINDOW;
 use super::extend::LAP;
 use super::number::{Number, Takes};
 use super::owed::Owed;
+use super::strangers::Strangers;
 use crate::recovery::{Arrival, Holes, Range, Rtt, Seq};
 use crate::shield::Slot;
 use crate::tunnel::streams::Announced;
@@ -40,8 +41,10 @@ pub(crate) enum Place {
     Behind(Seq),
     /// It is not of the stream's present life: it goes as it is.
     Pass,
-    /// A second copy of one that waits.
+    /// A second copy of one that waits, or that must not come again.
     Twice,
+    /// It has a number only if the RNIC went back, or is in another life; that was not announced.
+    Strange,
     /// It cannot be recorded; it will be asked for again.
     Refused,
 }
@@ -61,11 +64,12 @@ pub(crate) struct Stream {
     /// The newest packet, if it is a READ that came before the path MTU was known.
     open: Option<(Seq, Number)>,
     held: VecDeque<Held>,
+    /// Packets that wait for the next announcement.
+    strangers: Strangers,
     /// The announced newest packet, if it is an acknowledgement and has not come.
     bare: Option<Seq>,
-    /// When packets came: those with these numbers, and all behind, not before these times. The
-    /// newer one is last.
-    came: [(Seq, Time); 2],
+    /// The number of the newest refusal that has one of its own.
+    refusal: Option<Seq>,
     /// Where the shield knows which requests it answers.
     pub(crate) answers: Option<Slot>,
     /// The channel to answer by.
@@ -90,8 +94,9 @@ impl Default for Stream {
             pmtu: 0,
             open: None,
             held: VecDeque::new(),
+            strangers: Strangers::default(),
             bare: None,
-            came: [(Seq(0), Time::ZERO); 2],
+            refusal: None,
             answers: None,
             via: 0,
             dirty: false,
@@ -113,7 +118,6 @@ impl Stream {
     fn begin(&mut self, at: Seq, now: Time, rtt: &Rtt) {
         self.begun = true;
         self.bare = None;
-        self.came = [(at, Time::ZERO); 2];
         self.holes = Holes::growing(HOLES, at);
         for held in &mut self.held {
             held.key = at.near(Psn::new(held.key.0));
@@ -124,14 +128,15 @@ impl Stream {
     }
 
     /// Takes note of a packet. `owed`: the data that responses of this stream must bring, if the
-    /// requests they are to are known. A repair's round trip goes to `sample`.
+    /// requests they are to are known. `told`: it waited for an announcement, and that came. A
+    /// repair's round trip goes to `sample`.
     #[inline]
     pub(crate) fn arrive(
         &mut self,
         number: &Number,
         owed: Option<&Owed>,
-        now: Time,
-        rtt: &Rtt,
+        told: bool,
+        (now, rtt): (Time, &Rtt),
         sample: impl FnOnce(Arrival),
     ) -> Place {
         if let (0, Some(pmtu)) = (self.pmtu, number.pmtu) {
@@ -151,17 +156,25 @@ impl Stream {
         }
         let mut seq = self.seq(number.psn);
         if !(-WINDOW..WINDOW).contains(&seq.ahead_of(self.holes.next())) {
-            return Place::Pass;
+            return if told { Place::Pass } else { Place::Strange };
         }
         let arrival = match number.takes {
+            Takes::Refusal if !self.is_old(seq) => return self.acknowledge(seq, owed, now),
+            Takes::Refusal => return if told { Place::Twice } else { Place::Strange },
+            // Where a refusal stands, the acknowledgement was sent a lap before.
+            Takes::Nothing if self.refusal == Some(seq) => {
+                return self.acknowledge(seq.plus(LAP.wrapping_neg()), owed, now);
+            }
             Takes::Nothing => return self.acknowledge(seq, owed, now),
-            _ if number.response => self.data(seq, owed, now, rtt),
+            _ if number.response => {
+                seq = self.oldest_missing(seq);
+                self.data(seq, owed, now, rtt)
+            }
             _ => {
                 let span = number.span(self.pmtu);
                 seq = self.oldest_missing(seq);
                 if seq.ahead_of(self.holes.next()) >= 0 {
                     self.open = span.is_none().then_some((seq, *number));
-                    self.note_time(now, rtt);
                 }
                 self.holes.arrive_span(seq, span.unwrap_or(1), now, rtt)
             }
@@ -176,32 +189,16 @@ impl Stream {
             Arrival::Refused => Place::Refused,
             Arrival::Duplicate => {
                 self.dirty = true;
-                match self.waits(seq) || self.came_lately(seq, now, rtt) {
-                    true => Place::Twice,
-                    false => Place::Behind(self.holes.next()),
+                // To what is owed nobody answered before, not in this life.
+                let is_owed = |owed: &Owed| owed.owes(number.psn);
+                match number.response && !owed.is_some_and(is_owed) {
+                    _ if self.waits(seq) => Place::Twice,
+                    false if !told => Place::Strange,
+                    _ if number.response => Place::Behind(self.holes.next()),
+                    _ => Place::Twice,
                 }
             }
         }
-    }
-
-    /// A new request is about to be taken note of.
-    #[inline]
-    fn note_time(&mut self, now: Time, rtt: &Rtt) {
-        let [_, newer] = self.came;
-        if now.since(newer.1) > rtt.patience() {
-            self.came = [newer, (self.holes.next(), now)];
-        }
-    }
-
-    /// Whether the request with this number, which came before, did so only lately: then the network
-    /// doubled it, or it was late and is repaired all the same (trap 21). What an RNIC repeats has a
-    /// number of its own, and if the far side could not give it one comes a round trip later.
-    #[cold]
-    fn came_lately(&self, seq: Seq, now: Time, rtt: &Rtt) -> bool {
-        let lately = |(from, since): &(Seq, Time)| {
-            seq.ahead_of(*from) >= 0 && now.since(*since) < 2 * rtt.patience()
-        };
-        !self.response && self.came.iter().any(lately)
     }
 
     /// The RNIC went back past a loss: what comes stands for the copy that has been missed longest.
@@ -213,6 +210,11 @@ impl Stream {
         let mut older =
             (1..=laps).rev().map(|lap| seq.plus((lap.cast_unsigned() * LAP).wrapping_neg()));
         older.find(|seq| self.holes.lacks(*seq)).unwrap_or(seq)
+    }
+
+    /// Whether an answer without data that has this number is neither new nor missed.
+    fn is_old(&self, seq: Seq) -> bool {
+        seq.ahead_of(self.holes.next()) < 0 && self.bare != Some(seq)
     }
 
     /// The path MTU is known: a READ that came before takes what it takes.
@@ -238,6 +240,7 @@ impl Stream {
         if self.held.is_empty() && self.held.capacity() > LONG {
             self.held.shrink_to(SHORT);
         }
+        self.strangers.shrink();
     }
 
     /// Where a packet waits of which it is not known yet what came before it.
@@ -339,9 +342,13 @@ impl Stream {
             return;
         }
         if (1..WINDOW).contains(&from.ahead_of(self.holes.next())) {
-            self.expect(from, false, owed, now);
+            match self.response {
+                // The refusal is behind an acknowledgement, which it makes needless.
+                true => drop(self.miss(from, owed, now)),
+                false => self.expect(from, false, owed, now),
+            }
         }
-        self.open = None;
+        (self.open, self.refusal) = (None, self.response.then_some(to));
         self.holes.pass(to);
     }
 
@@ -392,6 +399,34 @@ impl Stream {
         self.held.insert(behind, Held { key, span, since: now, packet });
     }
 
+    /// Lets a packet wait for an announcement.
+    pub(crate) fn set_aside(&mut self, number: &Number, packet: Packet, now: Time) {
+        self.strangers.push(number, packet, now);
+    }
+
+    /// The packet that has waited longest for an announcement.
+    pub(crate) fn take_stranger(&mut self) -> Option<(Number, Packet)> {
+        self.strangers.pop()
+    }
+
+    /// Packets that wait for an announcement.
+    pub(crate) fn strangers(&self) -> usize {
+        self.strangers.len()
+    }
+
+    /// Waits for no announcement any longer: who waited for one goes first, as it is.
+    pub(crate) fn admit(&mut self) {
+        let key = self.holes.cumulative();
+        while let Some((since, packet)) = self.strangers.pop_last() {
+            self.held.push_front(Held { key, span: 0, since, packet });
+        }
+    }
+
+    /// Whether the far side must be asked what this is.
+    pub(crate) fn is_unclear(&self) -> bool {
+        !self.begun && !self.held.is_empty() || self.strangers() > 0
+    }
+
     /// The next packet that need not wait any longer.
     #[inline]
     pub(crate) fn release(&mut self) -> Option<Packet> {
@@ -411,6 +446,10 @@ impl Stream {
 
     /// Waits no longer for what keeps the first packet back. Returns how many numbers were missing.
     pub(crate) fn give_up(&mut self, now: Time, rtt: &Rtt) -> u32 {
+        if self.strangers.since().is_some_and(|since| self.held_since() == Some(since)) {
+            self.admit();
+            return 0;
+        }
         let Some(key) = self.held.front().map(|held| held.key) else { return 0 };
         if !self.begun {
             self.begin(key, now, rtt);
@@ -426,17 +465,19 @@ impl Stream {
 
     /// Packets that wait.
     pub(crate) fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.strangers.len()
     }
 
     /// Since when the packet that is next to go has waited.
     pub(crate) fn held_since(&self) -> Option<Time> {
-        self.held.front().map(|held| held.since)
+        let held = self.held.front().map(|held| held.since);
+        held.into_iter().chain(self.strangers.since()).min()
     }
 
     /// Bytes of the buffers of what waits.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.held.iter().map(|held| held.packet.footprint() as u64).sum()
+        let held = self.held.iter().map(|held| &held.packet);
+        held.chain(self.strangers.packets()).map(|packet| packet.footprint() as u64).sum()
     }
 
     /// Whether this announcement is of another life than the one that began here.
@@ -446,13 +487,13 @@ impl Stream {
 
     /// Whether there is nothing to ask, to confirm or to deliver.
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.dirty && self.holes.missing() == 0 && self.held.is_empty()
+        !self.dirty && self.holes.missing() == 0 && self.held() == 0
     }
 
-    /// A new life of the queue pair begins; what waited must have been taken out.
+    /// A new life of the queue pair begins; what waited in its place must have been taken out.
     pub(crate) fn restart(&mut self) {
         (self.begun, self.heard, self.epoch, self.pmtu) = (false, false, 0, 0);
-        (self.bare, self.open) = (None, None);
+        (self.bare, self.refusal, self.open) = (None, None, None);
         self.inquired = (Time::ZERO, 0);
     }
 }

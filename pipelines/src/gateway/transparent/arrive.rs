@@ -11,7 +11,7 @@ use super::super::classify::Classified;
 use super::super::peer::{Peer, Timer};
 use super::super::{Behind, Common};
 use super::{has_right_icrc, tell};
-use crate::shield::Found;
+use crate::shield::{self, Found};
 use crate::transparent::inbound::Placed;
 use crate::transparent::number::Number;
 use crate::transparent::table::Slot;
@@ -76,9 +76,6 @@ pub(in super::super) fn arrive(
         None => {}
     }
     let via = peer.senders.iter().position(|sender| sender.port == port).unwrap_or(0);
-    let Some(rtt) = peer.senders.get_mut(via).map(|sender| &mut sender.rtt) else {
-        return Some(packet);
-    };
     let slot = streams.inbound.stream(number.name, now);
     let answers = match &mut common.shield {
         Some(shield) if number.response => {
@@ -89,17 +86,41 @@ pub(in super::super) fn arrive(
     if let Some((_, stream)) = streams.inbound.table.at(slot) {
         (stream.via, stream.answers) = (via as u8, answers.or(stream.answers));
     }
-    let mut owed = common.shield.as_mut().zip(answers).and_then(|(shield, at)| shield.owed(at));
-    let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
-    let placed = streams.inbound.arrive(slot, (&number, packet), owed.as_deref(), now, rtt, room);
-    if let (Some(owed), Some((_, stream))) = (&mut owed, streams.inbound.table.at(slot)) {
-        owed.settle(Psn::new(stream.holes.next().0));
-    }
     streams.inbound.unconfirmed += 1;
     if streams.inbound.confirm_at == Time::NEVER {
         streams.inbound.confirm_at = now.after(common.settings.recovery.ack_delay);
     }
     streams.touched = true;
+    place(common, peer, slot, (&number, packet), (answers, false), now, queues);
+    release(common, peer, slot, now, queues);
+    None
+}
+
+/// Puts a packet in its place. `answers`: where it is known what it answers; `told`: it waited for
+/// an announcement, and that came.
+#[inline]
+fn place(
+    common: &mut Common,
+    peer: &mut Peer,
+    slot: Slot,
+    (number, packet): (&Number, Packet),
+    (answers, told): (Option<shield::Slot>, bool),
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let Some(streams) = &mut peer.streams else { return };
+    let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
+    let (via, before) = (usize::from(stream.via), stream.holes.next());
+    let Some(rtt) = peer.senders.get_mut(via).map(|sender| &mut sender.rtt) else { return };
+    let mut owed = common.shield.as_mut().zip(answers).and_then(|(shield, at)| shield.owed(at));
+    let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
+    let packet = (number, packet);
+    let placed = streams.inbound.arrive(slot, packet, owed.as_deref(), told, (now, rtt), room);
+    if let (Some(owed), Some((_, stream))) = (&mut owed, streams.inbound.table.at(slot))
+        && stream.holes.next() != before
+    {
+        owed.settle(Psn::new(stream.holes.next().0));
+    }
     common.counters.repaired += std::mem::take(&mut streams.inbound.repaired);
     common.counters.reordered += std::mem::take(&mut streams.inbound.late);
     match placed {
@@ -115,8 +136,27 @@ pub(in super::super) fn arrive(
             common.counters.drops.count(DropReason::WanOutOfWindow, packet.len());
         }
     }
-    release(common, peer, slot, now, queues);
-    None
+}
+
+/// An announcement came: finds a place for what waited for it.
+pub(super) fn place_strangers(
+    common: &mut Common,
+    peer: &mut Peer,
+    slot: Slot,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let Some(streams) = &mut peer.streams else { return };
+    let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
+    let (count, answers) = (stream.strangers(), stream.answers);
+    if count > 0 {
+        stream.inquired = (Time::ZERO, 0);
+    }
+    for _ in 0..count {
+        let Some(streams) = &mut peer.streams else { return };
+        let Some((number, packet)) = streams.inbound.take_stranger(slot) else { return };
+        place(common, peer, slot, (&number, packet), (answers, true), now, queues);
+    }
 }
 
 /// The burst is over: asks for what is missing, and confirms what came.
@@ -249,6 +289,22 @@ fn give_up(common: &mut Common, peer: &mut Peer, slot: Slot, now: Time, queues: 
 
 /// Delivers all that waits of a stream, in the order there is.
 pub(super) fn flush(
+    common: &mut Common,
+    peer: &mut Peer,
+    slot: Slot,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    if let Some((_, stream)) =
+        peer.streams.as_mut().and_then(|streams| streams.inbound.table.at(slot))
+    {
+        stream.admit();
+    }
+    flush_placed(common, peer, slot, now, queues);
+}
+
+/// Delivers all of a stream that waits in its place, in the order there is.
+pub(super) fn flush_placed(
     common: &mut Common,
     peer: &mut Peer,
     slot: Slot,

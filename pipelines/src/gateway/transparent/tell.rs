@@ -140,7 +140,7 @@ pub(in super::super) fn tend_inbound(
                 next = next.min(due);
                 index += 1;
             }
-            None => continue, // the message was full: once more
+            None => continue, // once more
         }
     }
     let more = letters.sent >= MESSAGES;
@@ -156,8 +156,7 @@ pub(in super::super) fn tend_inbound(
     }
 }
 
-/// Writes what is due for one stream that arrives. Returns when more is due; `None`: now, for the
-/// message was full and was sent.
+/// Writes what is due for one stream that arrives. Returns when more is due; `None`: now.
 fn tend_stream(
     common: &mut Common,
     peer: &mut Peer,
@@ -172,16 +171,15 @@ fn tend_stream(
     let Some((name, stream)) = streams.inbound.table.at(slot) else { return Some(Time::NEVER) };
     let via = usize::from(stream.via) % channels;
     let rtt = peer.senders.get(via).map_or(Rtt::assumed(PACE), |sender| sender.rtt);
-    let inquire = !stream.begun && stream.held() > 0;
     let inquiry_due = match stream.inquired {
+        _ if !stream.is_unclear() => Time::NEVER,
         (_, 0) => now,
         (at, times) => at.after(rtt.wait(times - 1)),
     };
-    let asks = stream.begun && stream.holes.due() <= now;
-    let wanted = asks || inquire && inquiry_due <= now || confirm && stream.dirty && stream.begun;
-    if !wanted {
-        let due = if inquire { inquiry_due } else { Time::NEVER };
-        return Some(if stream.begun { stream.holes.due() } else { due });
+    let inquire = inquiry_due <= now;
+    let holes_due = if stream.begun { stream.holes.due() } else { Time::NEVER };
+    if !inquire && holes_due > now && !(confirm && stream.dirty && stream.begun) {
+        return Some(holes_due.min(inquiry_due));
     }
     let first = letters.sent == 0;
     let begin = || Draft::stream_feedback(if first { echo } else { 0 });
@@ -197,7 +195,7 @@ fn tend_stream(
     let (_, stream) = streams.inbound.table.at(slot)?;
     if inquire {
         stream.inquired = (now, stream.inquired.1.saturating_add(1));
-        return Some(now.after(rtt.wait(stream.inquired.1 - 1)));
+        return None; // now what is due besides
     }
     stream.dirty = false;
     let (mut asked, mut full) = (0, false);
@@ -213,5 +211,5 @@ fn tend_stream(
         letters.end(|by, draft| send(common, peer, by, draft, Place::First, queues));
         return None;
     }
-    Some(due)
+    Some(due.min(inquiry_due))
 }

@@ -59,7 +59,7 @@ fn announced_one(
     let slot = inbound.stream(Name(item.name), now);
     let other_life = inbound.table.at(slot).is_some_and(|(_, of)| of.is_other_life(item));
     if other_life {
-        arrive::flush(common, peer, slot, now, queues);
+        arrive::flush_placed(common, peer, slot, now, queues);
     }
     let Some(streams) = &mut peer.streams else { return };
     let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
@@ -77,10 +77,13 @@ fn announced_one(
     };
     let lost = stream.announce(item, owed.as_deref(), now, &rtt);
     if let Some(owed) = &mut owed {
+        // What was owed before the RNIC went back has come, or is missed.
+        owed.settle(Psn::new(item.turn.0.0));
         owed.settle(Psn::new(stream.holes.next().0));
     }
     common.counters.gave_up += u64::from(lost);
     streams.inbound.list(slot);
+    arrive::place_strangers(common, peer, slot, now, queues);
     arrive::release(common, peer, slot, now, queues);
 }
 
