@@ -4,6 +4,7 @@
 //! | module | what lives there |
 //! | --- | --- |
 //! | [`bfd`] | whether a path passes packets: bidirectional forwarding detection |
+//! | [`flows`] | who sends how much: flows and subflows, elephants and mice |
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
@@ -19,6 +20,7 @@
 
 pub mod bfd;
 pub mod checksum;
+pub mod flows;
 pub mod gateway;
 pub mod inspect;
 pub mod local;
