@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use benches::flows::{self, Operation};
 use benches::frames::{IP_AT, IP_LEN, write_frame};
 use benches::pair::Load;
 use benches::traffic::{RECEIVER, SENDER, Traffic};
@@ -22,7 +23,7 @@ const PAYLOAD: usize = 1_024;
 /// A stage: its name, and what runs it for so many packets.
 type Stage = (&'static str, fn(u64));
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 20] = [
     ("parse", parse),
     ("icrc-verify-1024", icrc_verify),
     ("icrc-compute-1024", icrc_compute),
@@ -30,6 +31,19 @@ const STAGES: [Stage; 7] = [
     ("encapsulate", |packets| gateway(packets, 0, &[SENDER])),
     ("receive-in-order", |packets| gateway(packets, 0, &[RECEIVER])),
     ("both-1%-lost", |packets| gateway(packets, 100, &[SENDER, RECEIVER])),
+    ("flow-run-1k", |packets| flow_table(packets, Operation::Run, 1_000)),
+    ("flow-hit-1k", |packets| flow_table(packets, Operation::Hit, 1_000)),
+    ("flow-hit-100k", |packets| flow_table(packets, Operation::Hit, 100_000)),
+    ("flow-hit-1M", |packets| flow_table(packets, Operation::Hit, 1_000_000)),
+    ("flow-miss-1k", |packets| flow_table(packets, Operation::Miss, 1_000)),
+    ("flow-miss-100k", |packets| flow_table(packets, Operation::Miss, 100_000)),
+    ("flow-miss-1M", |packets| flow_table(packets, Operation::Miss, 1_000_000)),
+    ("flow-insert-1k", |packets| flow_table(packets, Operation::Insert, 1_000)),
+    ("flow-insert-100k", |packets| flow_table(packets, Operation::Insert, 100_000)),
+    ("flow-insert-1M", |packets| flow_table(packets, Operation::Insert, 1_000_000)),
+    ("flow-evict-1k", |packets| flow_table(packets, Operation::Evict, 1_000)),
+    ("flow-evict-100k", |packets| flow_table(packets, Operation::Evict, 100_000)),
+    ("flow-evict-1M", |packets| flow_table(packets, Operation::Evict, 1_000_000)),
 ];
 
 fn main() -> ExitCode {
@@ -92,6 +106,18 @@ fn icrc_update(packets: u64) {
         let (sum, new) = (packet as u32, (packet as u16).to_be_bytes());
         let (sum, new, behind) = black_box((sum, new, behind));
         measured(|| icrc::update(sum, &[0xc0, 0x00], &new, behind));
+    }
+}
+
+/// One packet in a flow table of so many subflows.
+fn flow_table(packets: u64, operation: Operation, entries: u32) {
+    let (mut load, mut left) = (flows::Load::new(operation, entries), packets);
+    while left > 0 {
+        left -= load.prepare(usize::try_from(left).unwrap_or(usize::MAX)) as u64;
+        load.run(|flows, operation, sight, now| {
+            let flows = black_box(flows);
+            black_box(measured(|| flows::operate(flows, operation, sight, now)));
+        });
     }
 }
 
