@@ -78,6 +78,7 @@ scenarios! {
     two_workers_have_a_queue_and_a_pool_each,
     every_driver_that_is_promised_comes_up,
     what_cannot_be_started_says_why,
+    arguments_that_contradict_each_other_are_named,
     hugepages_are_used_or_named,
     frames_are_steered_or_spread,
     whoever_starts_it_keeps_its_core,

@@ -141,10 +141,7 @@ impl Device {
     /// # Errors
     /// One message with the remedy.
     pub(super) fn afxdp(port: &PortConfig, driver: &AfXdp<'_>) -> Result<Self, String> {
-        afxdp(port, driver).map_err(|error| match error.contains("remedy:") {
-            true => error,
-            false => format!("port {:?}: {error}", port.name),
-        })
+        afxdp(port, driver).map_err(|error| format!("port {:?}: {error}", port.name))
     }
 
     /// Brings up the device of DPDK of a port, with a queue for each of `pools`.
@@ -198,9 +195,9 @@ fn afxdp(port: &PortConfig, driver: &AfXdp<'_>) -> Result<Device, String> {
     let netdev = Netdev::find(interface).map_err(|error| error.to_string())?;
     if netdev.mtu < port.mtu {
         return Err(format!(
-            "port {:?}: its mtu is {}, that of interface {interface} is {}\n    \
+            "its mtu is {}, that of interface {interface} is {}\n    \
              remedy: ip link set {interface} mtu {}, or lower the port's",
-            port.name, port.mtu, netdev.mtu, port.mtu
+            port.mtu, netdev.mtu, port.mtu
         ));
     }
     let mode = match mode {

@@ -7,6 +7,10 @@ use super::Mode;
 use crate::netdev::NetdevError;
 use crate::port::PortError;
 
+/// What helps where nothing better is known: the kernel tells more in its log.
+pub(super) const LOOK: &str =
+    "see what the kernel says (dmesg | tail), and whether it is Linux 6.6 or newer";
+
 /// A mode that was tried and refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -65,14 +69,14 @@ pub enum AfXdpError {
     #[error(transparent)]
     Netdev(#[from] NetdevError),
     /// The operator has not set it up.
-    #[error("interface {name} is down: ip link set {name} up")]
+    #[error("interface {name} is down\n    remedy: ip link set {name} up")]
     Down {
         /// The interface.
         name: String,
     },
     /// The process may not do that.
     #[error(
-        "no right to {step}: run as root, or give the capabilities: \
+        "no right to {step}\n    remedy: run as root, or give the capabilities: \
          setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep <program>"
     )]
     Rights {
@@ -80,7 +84,9 @@ pub enum AfXdpError {
         step: Step,
     },
     /// An XDP program of somebody else's is there.
-    #[error("interface {name} has an XDP program already, {program} (id {id}): {remedy}")]
+    #[error(
+        "interface {name} has an XDP program already, {program} (id {id})\n    remedy: {remedy}"
+    )]
     Occupied {
         /// The interface.
         name: String,
@@ -92,7 +98,7 @@ pub enum AfXdpError {
         remedy: String,
     },
     /// No mode was granted.
-    #[error("interface {name} ({driver}, MTU {mtu}): {}{hint}", list(refused))]
+    #[error("interface {name} ({driver}, MTU {mtu}): {}\n    remedy: {hint}", list(refused))]
     Refused {
         /// The interface.
         name: String,
@@ -102,13 +108,13 @@ pub enum AfXdpError {
         mtu: u32,
         /// Each mode tried, and the kernel's answer.
         refused: Vec<Refusal>,
-        /// What may help.
+        /// What to do about it.
         hint: &'static str,
     },
     /// There is no such queue.
     #[error(
-        "interface {name} has no queue {queue}, but {queues}, numbered from 0: \
-         choose another, or ethtool -L {name} combined {}", queue + 1
+        "interface {name} has no queue {queue}, but {queues}, numbered from 0\n    \
+         remedy: choose another, or ethtool -L {name} combined {}", queue + 1
     )]
     Queue {
         /// The interface.
@@ -120,8 +126,8 @@ pub enum AfXdpError {
     },
     /// Another socket has that queue.
     #[error(
-        "queue {queue} of interface {name} is in use by another AF_XDP socket: \
-         stop the other program, or choose another queue"
+        "queue {queue} of interface {name} is in use by another AF_XDP socket\n    \
+         remedy: stop the other program, or choose another queue"
     )]
     Busy {
         /// The interface.
@@ -131,8 +137,8 @@ pub enum AfXdpError {
     },
     /// The kernel will not keep so much memory in place.
     #[error(
-        "the kernel refuses to pin {bytes} bytes of packet memory ({source}): \
-         ulimit -l unlimited (LimitMEMLOCK=infinity), or a smaller pool"
+        "the kernel refuses to pin {bytes} bytes of packet memory ({source})\n    \
+         remedy: ulimit -l unlimited (LimitMEMLOCK=infinity), or a smaller pool"
     )]
     Memory {
         /// The pool's size.
@@ -142,13 +148,14 @@ pub enum AfXdpError {
     },
     /// The pool's buffers are of a size the kernel does not take.
     #[error(
-        "buffers of {0} bytes: an AF_XDP pool has 4032 or 1984, so that 64 more make a page or half of it"
+        "buffers of {0} bytes: with a header of 64 they must make a page or half of it\n    \
+         remedy: buffers of 4032 or 1984 bytes"
     )]
     BufferSize(u32),
     /// The pool has fewer buffers free than the port lends to the kernel.
     #[error(
-        "the pool has {free} of {capacity} buffers left, the port needs {ring} to receive into: \
-         a larger pool, or a smaller ring"
+        "the pool has {free} of {capacity} buffers left, the port needs {ring} to receive into\n    \
+         remedy: a larger pool, or a smaller ring"
     )]
     PoolSize {
         /// Buffers in all.
@@ -159,16 +166,16 @@ pub enum AfXdpError {
         ring: u32,
     },
     /// A ring of a size that cannot be.
-    #[error("rings of {0} entries: must be a power of two from 64 to 32768")]
+    #[error("rings of {0} entries\n    remedy: choose a power of two from 64 to 32768")]
     RingSize(u32),
     /// The kernel has no AF_XDP, or something unforeseen.
-    #[error("cannot {step}: {source}{hint}")]
+    #[error("cannot {step}: {source}\n    remedy: {hint}")]
     Kernel {
         /// What was asked.
         step: Step,
         /// Its reason.
         source: io::Error,
-        /// What may help.
+        /// What to do about it.
         hint: &'static str,
     },
 }
@@ -179,10 +186,10 @@ impl AfXdpError {
         match source.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => Self::Rights { step },
             Some(libc::EAFNOSUPPORT) => {
-                let hint = ": the kernel needs CONFIG_XDP_SOCKETS (Linux 6.6 or newer)";
+                let hint = "a kernel with CONFIG_XDP_SOCKETS (Linux 6.6 or newer)";
                 Self::Kernel { step, source, hint }
             }
-            _ => Self::Kernel { step, source, hint: "" },
+            _ => Self::Kernel { step, source, hint: LOOK },
         }
     }
 }

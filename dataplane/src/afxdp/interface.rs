@@ -5,6 +5,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::bpf;
+use super::error::LOOK;
 use super::open::within;
 use super::{AfXdpError, Mode, ModeChoice, Refusal, Step};
 use crate::netdev::Netdev;
@@ -181,11 +182,11 @@ pub(super) fn refusal(netdev: &Netdev, refused: Vec<Refusal>) -> AfXdpError {
     let only_native = !refused.iter().any(|refusal| refusal.mode == Mode::Generic);
     let by = |errno| refused.iter().any(|refusal| refusal.errno == errno);
     let hint = if by(libc::ERANGE) || (by(libc::EINVAL) && netdev.mtu > 1500) {
-        ". The MTU may be too large for native mode of this driver: a smaller MTU, or mode generic"
+        "a smaller MTU, or mode generic: it may be too large for native mode of this driver"
     } else if only_native {
-        ". Mode generic works with every driver"
+        "mode generic, which works with every driver"
     } else {
-        ""
+        LOOK
     };
     let Netdev { name, driver, mtu, .. } = netdev.clone();
     AfXdpError::Refused { name, driver, mtu, refused, hint }
@@ -215,9 +216,9 @@ mod tests {
             assert!(large.contains(part), "{large}");
         }
         let native = message(vec![one(Mode::NativeCopy, libc::EOPNOTSUPP)]);
-        assert!(native.contains("Mode generic works"), "{native}");
+        assert!(native.contains("remedy: mode generic, which works"), "{native}");
         let generic = message(vec![one(Mode::Generic, libc::EIO)]);
         assert!(generic.contains("generic: cannot attach the XDP program: "), "{generic}");
-        assert!(!generic.contains("Mode generic works"), "{generic}");
+        assert!(generic.contains("remedy: see what the kernel says"), "{generic}");
     }
 }

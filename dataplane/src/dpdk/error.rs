@@ -27,6 +27,8 @@ const REMEDIES: &[(&str, &str)] = &[
         "Cannot allocate memory",
         "give DPDK more memory: more hugepages, or --no-huge and a larger -m",
     ),
+    ("is not compatible with", "leave one of the two out of DPDK's arguments"),
+    ("Invalid 'command line' arguments", "see DPDK's guide (EAL parameters) for its arguments"),
     ("failed to parse device", "name a PCI address, or a virtual device whose driver is installed"),
     ("No such device", "bind the NIC to vfio-pci (dpdk-devbind.py --bind=vfio-pci ADDRESS)"),
 ];

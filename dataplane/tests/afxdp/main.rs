@@ -311,7 +311,10 @@ fn a_driver_without_native_mode_says_so_or_leads_to_generic() {
         net::ip("link set lo up");
         let native = attach("lo", ModeChoice::Only(Mode::NativeCopy)).expect_err("refused");
         let message = native.to_string();
-        assert!(message.contains("Mode generic works with every driver"), "{message}");
+        assert!(
+            message.contains("remedy: mode generic, which works with every driver"),
+            "{message}"
+        );
         let interface = attach("lo", ModeChoice::Best).expect("attached");
         let refused: Vec<_> = interface.refused().iter().map(|refused| refused.mode).collect();
         assert_eq!(refused, [Mode::NativeZeroCopy, Mode::NativeCopy]);

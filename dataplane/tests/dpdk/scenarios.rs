@@ -26,6 +26,7 @@ pub(crate) fn play(name: &str) {
         "two_workers_have_a_queue_and_a_pool_each" => workers(),
         "every_driver_that_is_promised_comes_up" => crate::kernel::drivers(),
         "what_cannot_be_started_says_why" => errors(),
+        "arguments_that_contradict_each_other_are_named" => contradiction(),
         "hugepages_are_used_or_named" => hugepages(),
         "frames_are_steered_or_spread" => crate::kernel::steered(),
         "whoever_starts_it_keeps_its_core" => affinity(),
@@ -235,6 +236,12 @@ fn errors() {
     let error = DpdkPort::new(device.queue(0).expect("a queue"), &stranger).err();
     assert!(error.expect("a stranger").to_string().contains("another worker"));
     assert_eq!(mempool.settings().buffer_bytes, BUFFER_BYTES);
+}
+
+fn contradiction() {
+    let error = Eal::start(&settings(&["--no-huge", "--in-memory"])).expect_err("both").to_string();
+    assert!(error.contains("not compatible with --in-memory"), "{error}");
+    assert!(error.ends_with("leave one of the two out of DPDK's arguments"), "{error}");
 }
 
 fn hugepages() {
