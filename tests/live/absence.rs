@@ -10,12 +10,13 @@ use crate::passing::lossy;
 use crate::traffic::{Family, ping, ping_until_answered, transfer};
 
 /// Gateway B is killed and started again while host A pings host B all the time.
-fn killed_and_back(xdp_mode: &'static str) {
-    let network = Network::new(&Settings { xdp_mode, wire: lossy(), ..Settings::default() });
+pub(crate) fn killed_and_back(settings: Settings) {
+    let programs = if settings.dpdk { 0 } else { 2 };
+    let network = Network::new(&Settings { wire: lossy(), ..settings });
     let [mut a, b] = network.start_both();
     let sessions = |gateway: &Gateway| gateway.show()["counters"]["sessions"].as_u64();
     let before = sessions(&a).expect("a counter");
-    assert_eq!(network.programs(Side::B).len(), 2, "a program on each interface");
+    assert_eq!(network.programs(Side::B).len(), programs, "AF_XDP's: one on each interface");
     thread::scope(|scope| {
         let (done, until_done) = std::sync::mpsc::channel::<()>();
         let network = &network;
@@ -49,13 +50,13 @@ fn killed_and_back(xdp_mode: &'static str) {
 #[test]
 #[ignore = "needs root: make test-live"]
 fn a_gateway_killed_under_traffic_starts_again_in_generic_mode() {
-    killed_and_back("generic");
+    killed_and_back(Settings { xdp_mode: "generic", ..Settings::default() });
 }
 
 #[test]
 #[ignore = "needs root: make test-live"]
 fn a_gateway_killed_under_traffic_starts_again_in_native_mode() {
-    killed_and_back("native");
+    killed_and_back(Settings { xdp_mode: "native", ..Settings::default() });
 }
 
 /// Ten frames of host A.

@@ -9,7 +9,7 @@ use crate::traffic::{Family, transfer};
 
 /// That it ended as it should. How long it took is not judged: on a machine with more to do than
 /// cores, that says nothing of the gateway.
-fn well(ended: &Ended) {
+pub(crate) fn well(ended: &Ended) {
     assert_eq!(ended.status.code(), Some(0), "{ended:#?}");
     let workers = ended.report["workers"].as_array().expect("the final status");
     assert!(!workers.is_empty(), "{ended:#?}");

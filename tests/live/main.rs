@@ -4,6 +4,8 @@
 
 mod absence;
 mod captures;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod ends;
 mod frames;
 mod gateway;

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) wan_mtu: u32,
     /// `xdp_mode` of all ports.
     pub(crate) xdp_mode: &'static str,
+    /// Ports are DPDK's on the same interfaces, rather than AF_XDP's.
+    pub(crate) dpdk: bool,
     /// Workers of each gateway, and queues of every interface.
     pub(crate) workers: u32,
     /// What the wire does, each way.
@@ -47,6 +49,7 @@ impl Default for Settings {
             lan_mtu: 1_500,
             wan_mtu: 1_600,
             xdp_mode: "generic",
+            dpdk: false,
             workers: 1,
             wire: Impairments::default(),
             addresses: true,
@@ -166,10 +169,34 @@ impl Side {
     }
 }
 
+/// Driver and device of a port on an interface.
+fn port(settings: &Settings, interface: &str) -> String {
+    let number = u8::from(interface == "wan");
+    match settings.dpdk {
+        true => format!(
+            "driver = \"dpdk\"\n        device = \"net_pcap{number},iface={interface},phy_mac=1\""
+        ),
+        false => format!(
+            "driver = \"af_xdp\"\n        interface = \"{interface}\"\n        xdp_mode = {:?}",
+            settings.xdp_mode
+        ),
+    }
+}
+
 /// A gateway's configuration. The next hop is the other gateway: it is asked for by a lone worker,
 /// and given its Ethernet address to several.
 fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
-    let Settings { lan_mtu, wan_mtu, xdp_mode, gateway, peer, recovery, .. } = settings;
+    let Settings { lan_mtu, wan_mtu, gateway, peer, recovery, .. } = settings;
+    let (lan, wan) = (port(settings, "lan"), port(settings, "wan"));
+    // Of DPDK, memory that is in no hugepages and no files. What net_pcap sends must lie in one
+    // buffer, behind the 128 bytes that DPDK keeps free: Ethernet's header, two VLAN tags.
+    let (buffers, memory) = match settings.dpdk {
+        true => (
+            format!("buffer_bytes = {}", 128 + 22 + wan_mtu),
+            "[dpdk]\n        eal = [\"--no-huge\", \"-m\", \"512\"]",
+        ),
+        false => (String::new(), ""),
+    };
     let (name, here, there) = (side.name(), side.outer(), side.other().outer());
     let (cores, hop): (Vec<u32>, _) = match settings.workers {
         1 => (vec![side as u32], there.to_owned()),
@@ -185,21 +212,20 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         [workers]
         cores = {cores:?}
         idle = "sleep"
+        {buffers}
+
+        {memory}
 
         [[port]]
         name = "lan"
         role = "lan"
-        driver = "af_xdp"
-        interface = "lan"
-        xdp_mode = "{xdp_mode}"
+        {lan}
         mtu = {lan_mtu}
 
         [[port]]
         name = "wan"
         role = "wan"
-        driver = "af_xdp"
-        interface = "wan"
-        xdp_mode = "{xdp_mode}"
+        {wan}
         mtu = {wan_mtu}
 
         [[peer]]

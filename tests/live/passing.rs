@@ -22,7 +22,7 @@ fn unprotected(status: &Value) -> u64 {
 }
 
 /// Pings and transfers through two gateways; what the two say at their end, A's first.
-fn passes(settings: &Settings, bytes: usize) {
+pub(crate) fn passes(settings: &Settings, bytes: usize) {
     let network = Network::new(settings);
     let gateways = network.start_both();
     // Hosts greet their network as soon as they have addresses, which may be before the session.
