@@ -28,6 +28,8 @@ pub(super) struct Header {
     /// Whether the buffer is somebody else's, so that a device may still read it when nobody else
     /// refers to it.
     pub(super) foreign: bool,
+    /// What whoever decides about the packet noted of it; meaningful in the first segment only.
+    pub(super) mark: u16,
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
@@ -142,7 +144,17 @@ impl Handle {
 impl Header {
     /// A fresh header of a buffer in the free list before `next`.
     pub(super) fn free(pool: NonNull<Shared>, next: *mut Header) -> Self {
-        Self { next, pool, refs: 0, offset: 0, len: 0, total: 0, segments: 0, foreign: false }
+        Self {
+            next,
+            pool,
+            refs: 0,
+            offset: 0,
+            len: 0,
+            total: 0,
+            segments: 0,
+            foreign: false,
+            mark: 0,
+        }
     }
 
     /// The same of a buffer that is somebody else's.
@@ -158,5 +170,6 @@ impl Header {
         self.len = 0;
         self.total = 0;
         self.segments = 1;
+        self.mark = 0;
     }
 }

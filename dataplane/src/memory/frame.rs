@@ -51,6 +51,13 @@ impl Frame {
         super::footprint(self.0)
     }
 
+    /// What was noted of the packet before it was frozen.
+    #[inline]
+    #[must_use]
+    pub fn mark(&self) -> u16 {
+        self.0.header().mark
+    }
+
     /// Asks the processor to bring the frame's bookkeeping closer: it is going to be dropped or
     /// cloned soon.
     #[inline]

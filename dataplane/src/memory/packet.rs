@@ -73,6 +73,20 @@ impl Packet {
         self.0.prefetch(Some(headroom));
     }
 
+    /// What was noted of the packet, beside its bytes; zero until something is.
+    #[inline]
+    #[must_use]
+    pub fn mark(&self) -> u16 {
+        self.0.header().mark
+    }
+
+    /// Notes something of the packet, which stays with it for as long as it lives.
+    #[inline]
+    pub fn set_mark(&mut self, mark: u16) {
+        // SAFETY: the only owner of the packet, and no other reference to its header is alive.
+        unsafe { (*self.0.as_ptr()).mark = mark };
+    }
+
     /// Free bytes before the data.
     #[must_use]
     pub fn headroom(&self) -> usize {

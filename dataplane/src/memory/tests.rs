@@ -245,3 +245,20 @@ fn frames_of_other_pools_are_recognised_in_any_segment() {
     let odd = Pool::new(PoolSettings { buffers: 2, buffer_bytes: 2048, headroom: 0 }).unwrap();
     assert!(Lent::new(Rc::new(odd)).is_none());
 }
+
+#[test]
+fn a_mark_stays_with_its_packet_and_no_longer() {
+    let (pool, _) = lender(4);
+    let mut packet = pool.copy(&bytes(3000)).unwrap();
+    assert_eq!(packet.mark(), 0);
+    packet.set_mark(4_096);
+    assert!(packet.trim_front(10));
+    let frame = packet.freeze();
+    let copy = frame.clone();
+    drop(frame);
+    assert_eq!((copy.mark(), copy.len()), (4_096, 2_990));
+    assert_eq!(copy.try_unfreeze().expect("nobody else has it").mark(), 4_096);
+    // All buffers, so the one that was marked too.
+    let again: Vec<_> = (0..4).map(|_| pool.copy(b"x").unwrap()).collect();
+    assert!(again.iter().all(|packet| packet.mark() == 0));
+}
