@@ -36,6 +36,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             holes: recovery.holes,
             streams: gw::STREAMS,
         },
+        tenants: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
             hold_bytes: 256 << 20,
             ..RecoverySettings::default()
         },
+        tenants: Vec::new(),
     }
 }
 

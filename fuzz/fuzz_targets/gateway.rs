@@ -64,6 +64,7 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
             streams: 1 << 4,
             ..RecoverySettings::default()
         },
+        tenants: Vec::new(),
     }
 }
 

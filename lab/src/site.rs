@@ -245,5 +245,6 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
             paths: paths.collect(),
         }],
         recovery: recovery(scenario),
+        tenants: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@
 //! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`steer`] | which worker a packet belongs to |
+//! | [`tenant`] | whose a packet is, and what memory each may take |
 //! | `shield` | keeps RNICs' repeats of what is still on its way off the wide area |
 //! | `transparent` | the engine of loss recovery where PSNs are the numbers |
 //! | [`tunnel`] | the tunnel header, the outer headers, authenticated control messages |
@@ -27,6 +28,7 @@ pub mod local;
 pub mod recovery;
 mod shield;
 pub mod steer;
+pub mod tenant;
 mod transparent;
 pub mod tunnel;
 pub mod wire;

@@ -12,7 +12,7 @@ use super::ttl;
 use super::{Absent, Behind, Carry, Oversize, Role, Ttl};
 use super::{Common, Gateway};
 use crate::local::may_concern;
-use crate::recovery::{LanePosition, ReplayMemory, Seq};
+use crate::recovery::{LanePosition, ReplayAccount, Seq};
 use crate::shield::{Carried, Found};
 use crate::tunnel::header::{Header, Kind};
 
@@ -54,7 +54,7 @@ impl Gateway {
         index: usize,
         port: usize,
         class: &Classified,
-        packet: Packet,
+        mut packet: Packet,
         now: Time,
         queues: &mut [TxQueue],
     ) {
@@ -70,9 +70,10 @@ impl Gateway {
             }
             return;
         }
+        let tenant = common.tenancy.leaves(port, class, &mut packet);
         if peer.streams.is_some() {
             let bytes = packet.footprint() as u64;
-            if common.memory.bytes + bytes > common.settings.recovery.replay_bytes {
+            if common.memory.memory().bytes + bytes > common.settings.recovery.replay_bytes {
                 make_room(common, peers, bytes);
             }
             if let Some(peer) = peers.get_mut(index) {
@@ -80,7 +81,7 @@ impl Gateway {
             }
             return;
         }
-        let lane = class.hash as usize & (peer.lanes.len() - 1);
+        let lane = common.tenancy.lane(tenant, class.hash, peer.lanes.len());
         let channel = peer.channel_of(lane);
         let Some(sender) = peer.senders.get(channel) else { return };
         if packet.len() - peer.carried(class).1 > sender.largest {
@@ -109,7 +110,7 @@ impl Gateway {
             return;
         }
         let limit = common.settings.recovery.replay_bytes;
-        if common.memory.bytes + packet.footprint() as u64 > limit {
+        if common.memory.memory().bytes + packet.footprint() as u64 > limit {
             make_room(common, peers, packet.footprint() as u64);
         }
         let Some(peer) = peers.get_mut(index) else { return };
@@ -198,7 +199,7 @@ const DSCP: u8 = 0xfc;
 #[cold]
 fn make_room(common: &mut Common, peers: &mut [Peer], bytes: u64) {
     let limit = common.settings.recovery.replay_bytes;
-    while common.memory.bytes + bytes > limit {
+    while common.memory.memory().bytes + bytes > limit {
         let peers = peers.iter_mut().map(|peer| (peer.oldest_kept(), peer));
         let oldest = peers.min_by_key(|(sent, _)| *sent);
         if !oldest.is_some_and(|(_, peer)| peer.evict_oldest(&mut common.memory)) {
@@ -222,7 +223,7 @@ impl Peer {
     }
 
     /// Lets that go; `false` if there is none.
-    fn evict_oldest(&mut self, memory: &mut ReplayMemory) -> bool {
+    fn evict_oldest(&mut self, memory: &mut ReplayAccount) -> bool {
         if let Some(streams) = &mut self.streams {
             return streams.outbound.evict_oldest(memory);
         }

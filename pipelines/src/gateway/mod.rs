@@ -19,6 +19,7 @@ mod peer;
 mod session;
 mod settings;
 mod status;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 mod transparent;
@@ -39,9 +40,11 @@ use own::Own;
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus};
+use tenancy::Tenancy;
+pub use tenancy::TenantStatus;
 use transparent::{arrive, tell};
 
-use crate::recovery::ReplayMemory;
+use crate::recovery::{ReplayAccount, ReplayMemory};
 use crate::shield::Shield;
 use crate::tunnel::outer::{End, Local};
 
@@ -50,7 +53,8 @@ struct Common {
     settings: Settings,
     pool: Rc<Pool>,
     wheel: Wheel,
-    memory: ReplayMemory,
+    memory: ReplayAccount,
+    tenancy: Tenancy,
     counters: Counters,
     shield: Option<Shield>,
     hops: Hops,
@@ -103,15 +107,26 @@ impl Gateway {
             (port.role == Role::Wan).then_some(Local { end, port: port_number, checksum })
         });
         let local = local.collect();
-        let memory = ReplayMemory::default();
+        let memory = ReplayAccount::new(tenancy::replay_shares(&settings));
+        let tenancy = Tenancy::new(&settings.tenants);
         let counters = Counters::default();
         let streams = settings.recovery.streams;
         let shield =
             settings.has_shield().then(|| Shield::new(streams, nonce(seed, u64::from(u32::MAX))));
         let own = Own::new(&settings);
         let absorbed = None;
-        let common =
-            Common { settings, pool, wheel, memory, counters, shield, hops, own, absorbed };
+        let common = Common {
+            settings,
+            pool,
+            wheel,
+            memory,
+            tenancy,
+            counters,
+            shield,
+            hops,
+            own,
+            absorbed,
+        };
         Ok(Self { common, peers, local, last_peer: 0 })
     }
 
@@ -150,7 +165,7 @@ impl Gateway {
     /// Memory of the replay buffer.
     #[must_use]
     pub fn replay_memory(&self) -> ReplayMemory {
-        self.common.memory
+        self.common.memory.memory()
     }
 
     /// The most bytes of packet buffers that any peer's hold buffer ever held.

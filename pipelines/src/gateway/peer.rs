@@ -12,6 +12,7 @@ use super::session::Session;
 use super::settings::{
     Absent, Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings, Ttl,
 };
+use super::tenancy::hold_shares;
 use super::transparent::Streams;
 use crate::local::Neighbours;
 use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
@@ -102,7 +103,6 @@ pub(super) struct Peer {
     /// Receivers that took packets in the present burst, a bit each.
     pub(super) touched: u64,
     timers: u32,
-    order_limits: OrderLimits,
 }
 
 /// Timers of a peer: its own, then one a sender, then one a receiver.
@@ -274,19 +274,18 @@ impl Peer {
             senders,
             receivers: Vec::with_capacity(MAX_CHANNELS),
             lanes: vec![Seq(0); peer.lanes as usize].into(),
-            order: Order::new(limits),
+            order: Order::new(limits, hold_shares(settings)),
             ready: VecDeque::with_capacity(peer.lanes as usize),
             is_ready: vec![false; peer.lanes as usize].into(),
             hello_channel: 0,
             streams: match peer.numbering {
                 Numbering::Tunnel => None,
                 Numbering::Transparent { check_icrc } => {
-                    Some(Box::new(Streams::new(recovery, check_icrc)))
+                    Some(Box::new(Streams::new(recovery, check_icrc, hold_shares(settings))))
                 }
             },
             touched: 0,
             timers: index as u32 * TIMERS,
-            order_limits: limits,
         }
     }
 
@@ -304,11 +303,8 @@ impl Peer {
             streams.restart(self.session.keys());
         }
         self.lanes.fill(Seq(0));
-        if self.is_ready.len() == lanes as usize {
-            self.order.reset();
-        } else {
-            self.order_limits.lanes = lanes;
-            self.order = Order::new(self.order_limits);
+        self.order.reset_to(lanes);
+        if self.is_ready.len() != lanes as usize {
             self.is_ready = vec![false; lanes as usize].into();
             self.ready = VecDeque::with_capacity(lanes as usize);
         }

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 
+use super::tenancy::least_lanes;
+use crate::tenant::{self, TenantSettings};
+
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
@@ -243,6 +246,9 @@ pub struct Settings {
     pub peers: Vec<PeerSettings>,
     /// Recovery.
     pub recovery: RecoverySettings,
+    /// Those whose packets are told apart: the first that matches has a packet. The first in the
+    /// list matches nothing and has what is nobody else's. Empty: none are told apart.
+    pub tenants: Vec<TenantSettings>,
 }
 
 /// Settings that contradict themselves. The configuration's own check, with file and line, comes
@@ -271,6 +277,7 @@ impl Settings {
         for peer in &self.peers {
             self.check_peer(peer)?;
         }
+        tenant::check(&self.tenants, self.ports.len()).map_err(SettingsError)?;
         let recovery = &self.recovery;
         for (name, value) in
             [("replay_packets", recovery.replay_packets), ("hold_packets", recovery.hold_packets)]
@@ -282,6 +289,12 @@ impl Settings {
         // Less than this and a burst of jumbo frames would not fit.
         if recovery.replay_bytes.min(recovery.hold_bytes) < 128 << 10 {
             return fail("replay_bytes and hold_bytes must be at least 128 KiB".into());
+        }
+        for tenant in &self.tenants {
+            let bounds = [tenant.replay_bytes, tenant.hold_bytes];
+            if bounds.iter().flatten().any(|bytes| *bytes < 128 << 10) {
+                return fail(format!("tenant {}: bounds are at least 128 KiB", tenant.name));
+            }
         }
         if recovery.holes == 0 || recovery.ack_packets == 0 {
             return fail("holes and ack_packets must be at least 1".into());
@@ -307,6 +320,9 @@ impl Settings {
         }
         if !peer.lanes.is_power_of_two() || peer.lanes > 65_536 {
             return fail(format!("{} lanes: must be a power of two up to 65536", peer.lanes));
+        }
+        if peer.lanes < least_lanes(self.tenants.len()) {
+            return fail(format!("{} lanes: fewer than tenants", peer.lanes));
         }
         if peer.paths.is_empty() {
             return fail("no path".into());

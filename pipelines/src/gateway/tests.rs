@@ -4,6 +4,7 @@ mod local;
 mod properties;
 mod roce;
 mod status;
+mod tenants;
 mod transparent;
 mod traps;
 
@@ -53,6 +54,7 @@ fn settings(own: u8, peer: u8) -> Settings {
             }],
         }],
         recovery: RecoverySettings { replay_packets: 1 << 12, ..RecoverySettings::default() },
+        tenants: Vec::new(),
     }
 }
 

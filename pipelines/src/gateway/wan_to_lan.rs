@@ -10,7 +10,7 @@ use super::peer::{Peer, Timer};
 use super::transparent::arrive;
 use super::{Common, Gateway, control};
 use crate::local::may_concern;
-use crate::recovery::{Arrival, LanePosition, Placement};
+use crate::recovery::{Arrival, Bound, LanePosition, Placement};
 use crate::tunnel::header::{HEADER_LEN, Header, Kind};
 use crate::tunnel::outer::{Incoming, Local};
 
@@ -163,7 +163,8 @@ fn tunnelled(
         receiver.confirm_at = now.after(common.settings.recovery.ack_delay);
     }
     peer.touched |= 1 << channel;
-    if let Some(packet) = common.decapsulate(peer, packet, header.kind) {
+    if let Some(mut packet) = common.decapsulate(peer, packet, header.kind) {
+        common.tenancy.unpacked(peer.lan, &mut packet);
         place(common, peer, header.at, packet, now, queues);
         return;
     }
@@ -257,22 +258,25 @@ fn place(
             common.counters.drops.count(DropReason::WanOutOfWindow, packet.len());
             common.counters.gave_up += 1;
         }
-        Placement::Full(packet) => make_room(common, peer, at, packet, now, queues),
+        Placement::Full(packet, bound) => {
+            make_room(common, peer, bound, (at, packet), now, queues);
+        }
     }
 }
 
-/// The hold buffer is at its bound: whoever waits longest stops waiting, until the packet fits.
+/// The hold buffer, or a tenant's part of it, is at its bound: whoever waits longest - of all, or of
+/// that tenant - stops waiting, until the packet fits.
 #[cold]
 fn make_room(
     common: &mut Common,
     peer: &mut Peer,
-    at: LanePosition,
-    packet: Packet,
+    bound: Bound,
+    (at, packet): (LanePosition, Packet),
     now: Time,
     queues: &mut [TxQueue],
 ) {
     let before = peer.order.held();
-    give_up_oldest(common, peer, now, queues);
+    give_up_oldest(common, peer, bound, now, queues);
     if peer.order.held() < before {
         // Fewer are held now, so this ends.
         place(common, peer, at, packet, now, queues);
@@ -333,7 +337,7 @@ pub(super) fn give_up_aged(
     let age = common.settings.recovery.hold_age;
     while peer.order.oldest().is_some_and(|since| since.after(age) <= now) {
         let before = peer.order.held();
-        give_up_oldest(common, peer, now, queues);
+        give_up_oldest(common, peer, Bound::All, now, queues);
         if peer.order.held() == before {
             // The LAN takes nothing now; what can be released waits for room, not for the WAN.
             common.wheel.set(peer.timer(Timer::Hold), now.after(age));
@@ -347,19 +351,25 @@ pub(super) fn give_up_aged(
 pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
     loop {
         let before = peer.order.held();
-        give_up_oldest(common, peer, now, queues);
+        give_up_oldest(common, peer, Bound::All, now, queues);
         if peer.order.held() == before {
             break;
         }
     }
-    while let Some((lane, _)) = peer.order.give_up_oldest() {
+    while let Some((lane, _)) = peer.order.give_up_oldest(Bound::All) {
         let Some(packet) = peer.order.release(lane) else { break };
         common.counters.drops.count(DropReason::LanQueueFull, packet.len());
     }
 }
 
-fn give_up_oldest(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
-    if let Some((lane, skipped)) = peer.order.give_up_oldest() {
+fn give_up_oldest(
+    common: &mut Common,
+    peer: &mut Peer,
+    of: Bound,
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    if let Some((lane, skipped)) = peer.order.give_up_oldest(of) {
         common.counters.gave_up += u64::from(skipped);
         release(common, peer, lane, now, queues);
     }

@@ -7,6 +7,7 @@
 //! ```
 //! Nothing here knows a packet's format or sends anything: [`crate::gateway`] does.
 
+mod ages;
 mod confirmations;
 mod holes;
 mod order;
@@ -16,8 +17,8 @@ mod seq;
 
 pub use confirmations::Confirmations;
 pub use holes::{Arrival, Holes, Range};
-pub use order::{Order, OrderLimits, Placement};
+pub use order::{Bound, Order, OrderLimits, Placement};
 pub(crate) use replay::LINE;
-pub use replay::{LanePosition, Lookup, Replay, ReplayMemory};
+pub use replay::{LanePosition, Lookup, Replay, ReplayAccount, ReplayMemory};
 pub use rtt::Rtt;
 pub use seq::Seq;

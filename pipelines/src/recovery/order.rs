@@ -2,16 +2,20 @@
 //!
 //! Only lanes with a gap hold anything, so memory grows with losses and not with the number of
 //! streams. All lanes of a peer share one bounded store: a hash table over (lane, number) whose
-//! entries also form a list by age.
+//! entries also form a list by age, and one a tenant where tenants are told apart.
 
 use dataplane::memory::Packet;
 use dataplane::time::Time;
 
 use super::Seq;
+use super::ages::Ages;
+use crate::tenant::Shares;
 
 /// A number further ahead than this is not believed: also the most a single give-up looks through.
 const WINDOW: i32 = 1 << 20;
 const NONE: u32 = u32::MAX;
+/// The list of all entries.
+const ALL: usize = 0;
 
 /// Bounds of an [`Order`].
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +40,16 @@ pub enum Placement {
     /// Its number cannot be believed, or its lane does not exist.
     Refused(Packet),
     /// There is no room: make some with [`Order::give_up_oldest`], then try again.
-    Full(Packet),
+    Full(Packet, Bound),
+}
+
+/// Whose room is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// That of all.
+    All,
+    /// A tenant's own.
+    Tenant(u16),
 }
 
 #[derive(Clone, Copy)]
@@ -54,8 +67,6 @@ struct Entry {
     seq: Seq,
     /// Next entry of the same bucket, or of the free list.
     chain: u32,
-    older: u32,
-    younger: u32,
 }
 
 /// The lanes of one peer, on the receive side.
@@ -64,39 +75,43 @@ pub struct Order {
     buckets: Box<[u32]>,
     entries: Box<[Entry]>,
     free: u32,
-    oldest: u32,
-    youngest: u32,
+    /// All entries, in one list.
+    ages: Ages,
+    /// Those with a packet, in a list a tenant.
+    own: Ages,
     held: u32,
     bytes: u64,
     high_water: u64,
     limit: u64,
+    shares: Shares,
 }
 
 impl Order {
-    /// Lanes that all begin at number zero, and an empty store.
+    /// Lanes that all begin at number zero, and an empty store; `shares` of the tenants, if any are
+    /// told apart: a packet's mark names its tenant.
     #[must_use]
-    pub fn new(limits: OrderLimits) -> Self {
+    pub fn new(limits: OrderLimits, shares: Shares) -> Self {
         let packets = limits.packets.next_power_of_two();
+        let owned = if shares.is_empty() { 0 } else { packets };
         let entry = |index: u32| Entry {
             packet: None,
             since: Time::ZERO,
             lane: 0,
             seq: Seq(0),
             chain: if index + 1 == packets { NONE } else { index + 1 },
-            older: NONE,
-            younger: NONE,
         };
         Self {
             lanes: vec![Lane { expected: Seq(0), held: 0 }; limits.lanes as usize].into(),
             buckets: vec![NONE; packets as usize].into(),
             entries: (0..packets).map(entry).collect(),
             free: 0,
-            oldest: NONE,
-            youngest: NONE,
+            ages: Ages::new(1, packets as usize),
+            own: Ages::new(shares.len(), owned as usize),
             held: 0,
             bytes: 0,
             high_water: 0,
             limit: limits.bytes,
+            shares,
         }
     }
 
@@ -130,9 +145,14 @@ impl Order {
             return Placement::Refused(packet);
         }
         let bytes = packet.footprint() as u64;
-        if self.bytes + bytes > self.limit || self.free == NONE {
-            return Placement::Full(packet);
+        let tenant = packet.mark();
+        if !self.shares.fits(tenant, bytes) {
+            return Placement::Full(packet, Bound::Tenant(tenant));
         }
+        if self.bytes + bytes > self.limit || self.free == NONE {
+            return Placement::Full(packet, Bound::All);
+        }
+        self.shares.add(tenant, bytes);
         self.bytes += bytes;
         self.high_water = self.high_water.max(self.bytes);
         self.insert(lane, seq, Some(packet), now);
@@ -184,19 +204,27 @@ impl Order {
     /// Since when the oldest packet has been waiting.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        self.entries.get(self.oldest as usize).map(|entry| entry.since)
+        self.entries.get(self.ages.oldest(ALL)? as usize).map(|entry| entry.since)
     }
 
-    /// Stops waiting for what the oldest held packet waits for: its lane moves on to the first
-    /// number it holds. Returns the lane, to be released, and how many numbers were given up.
+    /// Stops waiting for what the oldest held packet waits for - of all, or of a tenant -: its lane
+    /// moves on to the first number it holds. Returns the lane, to be released, and how many numbers
+    /// were given up.
     #[cold]
-    pub fn give_up_oldest(&mut self) -> Option<(u16, u32)> {
-        let lane = self.entries.get(self.oldest as usize)?.lane;
+    pub fn give_up_oldest(&mut self, of: Bound) -> Option<(u16, u32)> {
+        let oldest = match of {
+            Bound::All => self.ages.oldest(ALL),
+            Bound::Tenant(tenant) => self.own.oldest(tenant.into()),
+        };
+        let lane = self.entries.get(oldest? as usize)?.lane;
         let expected = self.lanes.get(lane as usize)?.expected;
         // Held numbers lie within the window ahead of the expected one.
         let skipped = (0..=WINDOW.cast_unsigned())
             .find(|&ahead| self.find(lane, expected.plus(ahead)).is_some())?;
         self.lanes.get_mut(lane as usize)?.expected = expected.plus(skipped);
+        if let Bound::Tenant(tenant) = of {
+            self.shares.refuse(tenant, skipped.into());
+        }
         Some((lane as u16, skipped))
     }
 
@@ -206,19 +234,37 @@ impl Order {
         self.held
     }
 
+    /// Bytes of packet buffers held.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The most bytes of packet buffers ever held.
     #[must_use]
     pub fn high_water(&self) -> u64 {
         self.high_water
     }
 
+    /// What of the bytes held is whose.
+    #[must_use]
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
     /// All lanes begin at zero again: a new session. What is held must have been given up before.
     pub fn reset(&mut self) {
-        while self.oldest != NONE {
-            drop(self.take(self.oldest));
+        while let Some(oldest) = self.ages.oldest(ALL) {
+            drop(self.take(oldest));
         }
-        for lane in &mut self.lanes {
-            *lane = Lane { expected: Seq(0), held: 0 };
+        self.lanes.fill(Lane { expected: Seq(0), held: 0 });
+    }
+
+    /// The same with another number of lanes, a power of two.
+    pub fn reset_to(&mut self, lanes: u32) {
+        self.reset();
+        if self.lanes.len() != lanes as usize {
+            self.lanes = vec![Lane { expected: Seq(0), held: 0 }; lanes as usize].into();
         }
     }
 
@@ -246,28 +292,20 @@ impl Order {
         let index = self.free;
         let bucket = self.bucket(lane, seq);
         self.free = self.entries[index as usize].chain;
-        self.entries[index as usize] = Entry {
-            packet,
-            since: now,
-            lane,
-            seq,
-            chain: self.buckets[bucket],
-            older: self.youngest,
-            younger: NONE,
-        };
-        self.buckets[bucket] = index;
-        match self.entries.get_mut(self.youngest as usize) {
-            Some(youngest) => youngest.younger = index,
-            None => self.oldest = index,
+        self.ages.push(ALL, index);
+        if let Some(packet) = &packet {
+            self.own.push(packet.mark().into(), index);
         }
-        self.youngest = index;
+        let chain = self.buckets[bucket];
+        self.entries[index as usize] = Entry { packet, since: now, lane, seq, chain };
+        self.buckets[bucket] = index;
         self.held += 1;
         self.lanes[lane as usize].held += 1;
     }
 
-    /// Takes an entry out of its bucket and the age list, and frees it.
+    /// Takes an entry out of its bucket and the lists by age, and frees it.
     fn take(&mut self, index: u32) -> Option<Packet> {
-        let Entry { lane, seq, chain, older, younger, .. } = self.entries[index as usize];
+        let Entry { lane, seq, chain, .. } = self.entries[index as usize];
         let bucket = self.bucket(lane, seq);
         if self.buckets[bucket] == index {
             self.buckets[bucket] = chain;
@@ -278,21 +316,17 @@ impl Order {
             }
             self.entries[before as usize].chain = chain;
         }
-        match self.entries.get_mut(older as usize) {
-            Some(entry) => entry.younger = younger,
-            None => self.oldest = younger,
-        }
-        match self.entries.get_mut(younger as usize) {
-            Some(entry) => entry.older = older,
-            None => self.youngest = older,
-        }
+        self.ages.remove(ALL, index);
         self.held -= 1;
         self.lanes[lane as usize].held -= 1;
         let entry = &mut self.entries[index as usize];
         entry.chain = std::mem::replace(&mut self.free, index);
-        let packet = entry.packet.take();
-        self.bytes -= packet.as_ref().map_or(0, |packet| packet.footprint() as u64);
-        packet
+        let packet = entry.packet.take()?;
+        let bytes = packet.footprint() as u64;
+        self.bytes -= bytes;
+        self.shares.remove(packet.mark(), bytes);
+        self.own.remove(packet.mark().into(), index);
+        Some(packet)
     }
 }
 
@@ -307,7 +341,7 @@ mod tests {
     fn bed(packets: u32, bytes: u64) -> (Pool, Order) {
         let settings = PoolSettings { buffers: 4_096, buffer_bytes: 256, headroom: 0 };
         let pool = Pool::new(settings).expect("valid");
-        (pool, Order::new(OrderLimits { lanes: 4, packets, bytes }))
+        (pool, Order::new(OrderLimits { lanes: 4, packets, bytes }, Shares::default()))
     }
 
     fn number(packet: &Packet) -> u32 {
@@ -386,16 +420,17 @@ mod tests {
             arrive(&pool, &mut order, 0, seq);
         }
         let packet = pool.copy(&6u32.to_be_bytes()).expect("buffers");
-        let Placement::Full(packet) = order.arrive(0, Seq(6), packet, Time(9), true) else {
+        let Placement::Full(packet, Bound::All) = order.arrive(0, Seq(6), packet, Time(9), true)
+        else {
             panic!("the bound was passed")
         };
-        assert_eq!(order.give_up_oldest(), Some((0, 2)));
+        assert_eq!(order.give_up_oldest(Bound::All), Some((0, 2)));
         assert_eq!(order.release(0).map(|p| number(&p)), Some(2));
         assert!(matches!(order.arrive(0, Seq(6), packet, Time(9), true), Placement::Held));
         assert_eq!(order.high_water(), 3 * FOOTPRINT);
         order.reset();
         assert_eq!((order.held(), order.bytes, pool.stats().in_use), (0, 0, 0));
-        assert_eq!(order.give_up_oldest(), None);
+        assert_eq!(order.give_up_oldest(Bound::All), None);
     }
 
     proptest! {

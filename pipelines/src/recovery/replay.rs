@@ -8,6 +8,7 @@ use dataplane::memory::Frame;
 use dataplane::time::{Nanos, Time};
 
 use super::Seq;
+use crate::tenant::Shares;
 
 /// What a packet is to its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,7 @@ pub struct LanePosition {
 }
 
 struct Entry {
+    /// `None` once it is confirmed or evicted, or from the beginning if it was not kept.
     frame: Option<Frame>,
     sent: Time,
     /// When it was last re-sent; [`Time::ZERO`] if never. Nothing is re-sent at time zero, for
@@ -48,18 +50,71 @@ pub struct ReplayMemory {
     pub high_water: u64,
     /// Packets let go of unconfirmed: bound reached, or too old.
     pub evicted: u64,
+    /// Packets sent and never kept, because their tenant was at its bound.
+    pub unprotected: u64,
 }
 
-impl ReplayMemory {
-    #[inline]
-    pub(crate) fn add(&mut self, lines: u16) {
-        self.bytes += u64::from(lines) * LINE as u64;
-        self.high_water = self.high_water.max(self.bytes);
+/// The same as it is accounted for: in all, and a tenant. A frame's mark names its tenant.
+#[derive(Debug, Default)]
+pub struct ReplayAccount {
+    memory: ReplayMemory,
+    shares: Shares,
+}
+
+impl ReplayAccount {
+    /// An account of nothing; `shares` of the tenants, if any are told apart.
+    #[must_use]
+    pub fn new(shares: Shares) -> Self {
+        Self { memory: ReplayMemory::default(), shares }
     }
 
+    /// All of it.
     #[inline]
-    pub(crate) fn remove(&mut self, lines: u16) {
-        self.bytes -= u64::from(lines) * LINE as u64;
+    #[must_use]
+    pub fn memory(&self) -> ReplayMemory {
+        self.memory
+    }
+
+    /// What of it is whose.
+    #[must_use]
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Takes on a frame of so many `lines`, to be let go of by [`ReplayAccount::release`]; `None`
+    /// if its tenant is at its bound: it goes out unprotected.
+    #[inline]
+    pub(crate) fn keep(&mut self, frame: Frame, lines: u16) -> Option<Frame> {
+        let bytes = u64::from(lines) * LINE as u64;
+        if !self.shares.is_empty() {
+            let tenant = frame.mark();
+            if !self.shares.fits(tenant, bytes) {
+                self.shares.refuse(tenant, 1);
+                self.memory.unprotected += 1;
+                return None;
+            }
+            self.shares.add(tenant, bytes);
+        }
+        self.memory.bytes += bytes;
+        self.memory.high_water = self.memory.high_water.max(self.memory.bytes);
+        Some(frame)
+    }
+
+    /// A frame of so many `lines` that was kept goes: it is confirmed, or replaced.
+    #[inline]
+    pub(crate) fn release(&mut self, frame: &Frame, lines: u16) {
+        let bytes = u64::from(lines) * LINE as u64;
+        self.memory.bytes -= bytes;
+        if !self.shares.is_empty() {
+            self.shares.remove(frame.mark(), bytes);
+        }
+    }
+
+    /// The same of one that is not confirmed.
+    #[inline]
+    pub(crate) fn evict(&mut self, frame: &Frame, lines: u16) {
+        self.release(frame, lines);
+        self.memory.evicted += 1;
     }
 }
 
@@ -126,10 +181,10 @@ impl Replay {
         self.next.offset_from(self.confirmed)
     }
 
-    /// Remembers a packet under [`Replay::next`]. When the ring is full, the oldest entry is
-    /// forgotten, counted.
+    /// Remembers a packet under [`Replay::next`], or only its place if its tenant has no room. When
+    /// the ring is full, the oldest entry is forgotten, counted.
     #[inline]
-    pub fn push(&mut self, frame: Frame, at: LanePosition, now: Time, memory: &mut ReplayMemory) {
+    pub fn push(&mut self, frame: Frame, at: LanePosition, now: Time, memory: &mut ReplayAccount) {
         let capacity = self.entries.len() as u32;
         if self.next.offset_from(self.held_from) == capacity {
             self.evict_oldest(memory);
@@ -137,10 +192,9 @@ impl Replay {
         // A packet is at most 64 KiB and its last segment at least a byte: with the smallest
         // buffers that is below 2^16 lines.
         let footprint = (frame.footprint() / LINE) as u16;
-        memory.add(footprint);
         let slot = self.slot(self.next);
         self.entries[slot] = Entry {
-            frame: Some(frame),
+            frame: memory.keep(frame, footprint),
             sent: now,
             resent: Time::ZERO,
             seq: at.seq,
@@ -152,7 +206,7 @@ impl Replay {
 
     /// All numbers before `cumulative` have arrived. Old and impossible values change nothing.
     /// Returns how many packets this confirms.
-    pub fn confirm(&mut self, cumulative: Seq, memory: &mut ReplayMemory) -> u32 {
+    pub fn confirm(&mut self, cumulative: Seq, memory: &mut ReplayAccount) -> u32 {
         let count = cumulative.ahead_of(self.confirmed);
         if count <= 0 || cumulative.ahead_of(self.next) > 0 {
             return 0;
@@ -164,8 +218,8 @@ impl Replay {
             }
             let slot = self.slot(self.held_from);
             let entry = &mut self.entries[slot];
-            if entry.frame.take().is_some() {
-                memory.remove(entry.footprint);
+            if let Some(frame) = entry.frame.take() {
+                memory.release(&frame, entry.footprint);
             }
             self.held_from = self.held_from.next();
         }
@@ -223,17 +277,16 @@ impl Replay {
         (self.unconfirmed() > 0).then(|| self.entries[self.slot(self.next.plus(u32::MAX))].sent)
     }
 
-    /// Lets go of the oldest packet held; its metadata stays. Whether there was one.
+    /// Lets go of the oldest packet held; its metadata stays. Whether there was one, kept or not.
     #[cold]
-    pub fn evict_oldest(&mut self, memory: &mut ReplayMemory) -> bool {
+    pub fn evict_oldest(&mut self, memory: &mut ReplayAccount) -> bool {
         if self.held_from == self.next {
             return false;
         }
         let slot = self.slot(self.held_from);
         let entry = &mut self.entries[slot];
-        if entry.frame.take().is_some() {
-            memory.remove(entry.footprint);
-            memory.evicted += 1;
+        if let Some(frame) = entry.frame.take() {
+            memory.evict(&frame, entry.footprint);
         }
         self.held_from = self.held_from.next();
         true
@@ -241,7 +294,7 @@ impl Replay {
 
     /// Forgets everything and begins at zero: a new session. What was unconfirmed counts as
     /// evicted.
-    pub fn reset(&mut self, memory: &mut ReplayMemory) {
+    pub fn reset(&mut self, memory: &mut ReplayAccount) {
         while self.evict_oldest(memory) {}
         (self.next, self.confirmed, self.held_from) = (Seq(0), Seq(0), Seq(0));
     }
@@ -259,7 +312,7 @@ mod tests {
 
     struct Bed {
         pool: Pool,
-        memory: ReplayMemory,
+        memory: ReplayAccount,
         replay: Replay,
     }
 
@@ -267,7 +320,7 @@ mod tests {
         fn new() -> Self {
             let settings = PoolSettings { buffers: 64, buffer_bytes: 256, headroom: 0 };
             let pool = Pool::new(settings).expect("valid");
-            Self { pool, memory: ReplayMemory::default(), replay: Replay::new(8) }
+            Self { pool, memory: ReplayAccount::default(), replay: Replay::new(8) }
         }
 
         fn send(&mut self, count: u32) {
@@ -288,17 +341,20 @@ mod tests {
     fn confirmation_frees_what_it_covers_and_ignores_nonsense() {
         let mut bed = Bed::new();
         bed.send(5);
-        assert_eq!(bed.memory.bytes, 5 * 320);
+        assert_eq!(bed.memory.memory().bytes, 5 * 320);
         assert_eq!(bed.replay.confirm(Seq(3), &mut bed.memory), 3);
         assert_eq!(bed.replay.confirm(Seq(2), &mut bed.memory), 0);
         assert_eq!(bed.replay.confirm(Seq(6), &mut bed.memory), 0);
-        assert_eq!((bed.memory.bytes, bed.pool.stats().in_use), (2 * 320, 2));
+        assert_eq!((bed.memory.memory().bytes, bed.pool.stats().in_use), (2 * 320, 2));
         assert_eq!(bed.replay.oldest(), Some(Time(4)));
         assert_eq!(bed.replay.latest(), Some(Time(5)));
         assert!(matches!(bed.lookup(2, 9), Lookup::Confirmed));
         assert!(matches!(bed.lookup(5, 9), Lookup::NeverSent));
         assert_eq!(bed.replay.confirm(Seq(5), &mut bed.memory), 2);
-        assert_eq!((bed.replay.oldest(), bed.replay.latest(), bed.memory.bytes), (None, None, 0));
+        assert_eq!(
+            (bed.replay.oldest(), bed.replay.latest(), bed.memory.memory().bytes),
+            (None, None, 0)
+        );
     }
 
     #[test]
@@ -319,12 +375,12 @@ mod tests {
         let Lookup::Gone(at) = bed.lookup(0, 9) else { panic!("evicted") };
         assert_eq!(at, LanePosition { lane: 3, seq: Seq(100) });
         bed.send(3);
-        assert_eq!(bed.memory.evicted, 3);
+        assert_eq!(bed.memory.memory().evicted, 3);
         assert!(matches!(bed.lookup(0, 9), Lookup::Forgotten));
         assert!(matches!(bed.lookup(2, 9), Lookup::Forgotten));
         assert_eq!((bed.replay.forgotten_from(Seq(1)), bed.replay.forgotten_from(Seq(5))), (2, 0));
         assert!(matches!(bed.lookup(3, 9), Lookup::Resend(_)));
-        assert_eq!(bed.memory.high_water, 8 * 320);
+        assert_eq!(bed.memory.memory().high_water, 8 * 320);
     }
 
     #[test]
@@ -332,7 +388,10 @@ mod tests {
         let mut bed = Bed::new();
         bed.send(6);
         bed.replay.reset(&mut bed.memory);
-        assert_eq!((bed.memory.bytes, bed.memory.evicted, bed.replay.next()), (0, 6, Seq(0)));
+        assert_eq!(
+            (bed.memory.memory().bytes, bed.memory.memory().evicted, bed.replay.next()),
+            (0, 6, Seq(0))
+        );
         assert_eq!(bed.pool.stats().in_use, 0);
     }
 

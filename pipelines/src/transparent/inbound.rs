@@ -9,7 +9,8 @@ use super::number::Number;
 use super::owed::Owed;
 use super::stream::{Place, Stream};
 use super::table::{Name, Slot, Table};
-use crate::recovery::{Arrival, Rtt};
+use crate::recovery::{Arrival, Bound, Rtt};
+use crate::tenant::Shares;
 
 /// Bounds of what waits.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +23,8 @@ pub(crate) struct Limits {
 pub(crate) enum Placed {
     /// It can go now.
     Deliver(Packet),
-    /// It waits, or will be let go of when what waits is too much.
-    Held,
+    /// It waits, at this tenant's expense, or will be let go of when what waits is too much.
+    Held(u16),
     /// It is not needed: a second copy of one that waits.
     Twice(Packet),
     /// It cannot be recorded, and will be asked for again.
@@ -41,6 +42,7 @@ pub(crate) struct Inbound {
     held: usize,
     held_bytes: u64,
     high_water: u64,
+    shares: Shares,
     /// Packets since the last confirmation, and when the next one is due.
     pub(crate) unconfirmed: u32,
     pub(crate) confirm_at: Time,
@@ -52,8 +54,9 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    /// Remembers `streams` streams.
-    pub(crate) fn new(streams: u32, limits: Limits) -> Self {
+    /// Remembers `streams` streams; `shares` of the tenants, if any are told apart: a packet's mark
+    /// names its tenant.
+    pub(crate) fn new(streams: u32, limits: Limits, shares: Shares) -> Self {
         let table = Table::new(streams);
         Self {
             active: Vec::with_capacity(table.len()),
@@ -63,6 +66,7 @@ impl Inbound {
             held: 0,
             held_bytes: 0,
             high_water: 0,
+            shares,
             unconfirmed: 0,
             confirm_at: Time::NEVER,
             urgent: false,
@@ -77,11 +81,14 @@ impl Inbound {
         if let Some(slot) = self.table.find(name, now) {
             return slot;
         }
-        let (held, bytes) = (&mut self.held, &mut self.held_bytes);
+        let (held, bytes, shares) = (&mut self.held, &mut self.held_bytes, &mut self.shares);
         let mut was_listed = (false, false);
         let slot = self.table.add(name, now, |stream| {
-            *held -= stream.held();
-            *bytes -= stream.held_bytes();
+            for packet in stream.packets() {
+                *held -= 1;
+                *bytes -= packet.footprint() as u64;
+                shares.remove(packet.mark(), packet.footprint() as u64);
+            }
             was_listed = (stream.listed, stream.ready);
         });
         if let Some((_, stream)) = self.table.at(slot) {
@@ -118,22 +125,24 @@ impl Inbound {
             Place::Pass if room => Placed::Deliver(packet),
             Place::Pass | Place::Refused => Placed::Refused(packet),
             Place::Twice => Placed::Twice(packet),
-            Place::Strange => {
-                self.held += 1;
-                self.held_bytes += packet.footprint() as u64;
-                stream.set_aside(number, packet, now);
-                Placed::Held
-            }
             Place::At(key) | Place::Behind(key) if room && stream.is_free(key) => {
                 Placed::Deliver(packet)
             }
-            Place::At(key) | Place::Behind(key) => {
-                let again = matches!(place, Place::Behind(_));
-                let span = if again { 0 } else { stream.span(number) };
+            Place::Strange | Place::At(_) | Place::Behind(_) => {
+                // What waits of one stream is one tenant's.
+                let mut packet = packet;
+                let tenant = stream.packets().next().map_or(packet.mark(), Packet::mark);
+                packet.set_mark(tenant);
+                let bytes = packet.footprint() as u64;
                 self.held += 1;
-                self.held_bytes += packet.footprint() as u64;
-                stream.hold(key, span, packet, now);
-                Placed::Held
+                self.held_bytes += bytes;
+                self.shares.charge(tenant, bytes);
+                match place {
+                    Place::At(key) => stream.hold(key, stream.span(number), packet, now),
+                    Place::Behind(key) => stream.hold(key, 0, packet, now),
+                    _ => stream.set_aside(number, packet, now),
+                }
+                Placed::Held(tenant)
             }
         };
         self.list(slot);
@@ -174,8 +183,10 @@ impl Inbound {
     }
 
     fn let_go(&mut self, packet: &Packet) {
+        let bytes = packet.footprint() as u64;
         self.held -= 1;
-        self.held_bytes -= packet.footprint() as u64;
+        self.held_bytes -= bytes;
+        self.shares.remove(packet.mark(), bytes);
     }
 
     /// Remembers a stream that could go on and has no room.
@@ -203,15 +214,37 @@ impl Inbound {
         self.ready.len()
     }
 
-    /// Whether more waits than may.
-    pub(crate) fn is_over(&self) -> bool {
-        self.held > self.limits.packets || self.held_bytes > self.limits.bytes
+    /// Whose bound is passed, if more waits than may: of a tenant, or in all.
+    #[inline]
+    pub(crate) fn over(&self, tenant: u16) -> Option<Bound> {
+        let all = self.held > self.limits.packets || self.held_bytes > self.limits.bytes;
+        match self.shares.fits(tenant, 0) {
+            true => all.then_some(Bound::All),
+            false => Some(Bound::Tenant(tenant)),
+        }
     }
 
-    /// Takes note of what waits, once room was made for the packet that came last.
+    /// Takes note of what waits, once room was made for the packet of that tenant that came last.
     #[inline]
-    pub(crate) fn note_held(&mut self) {
+    pub(crate) fn note_held(&mut self, tenant: u16) {
         self.high_water = self.high_water.max(self.held_bytes);
+        self.shares.note(tenant);
+    }
+
+    /// Bytes of what waits.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// What of it is whose.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// A tenant's bound made it go without `count` packets.
+    pub(crate) fn refuse(&mut self, tenant: u16, count: u64) {
+        self.shares.refuse(tenant, count);
     }
 
     /// Packets that wait, and the most bytes that ever did.
@@ -219,10 +252,14 @@ impl Inbound {
         (self.held, self.high_water)
     }
 
-    /// The stream whose next packet has waited longest, and since when.
-    pub(crate) fn oldest(&mut self) -> Option<(Slot, Time)> {
-        let table = &mut self.table;
-        let since = |slot: &Slot| Some((*slot, table.at(*slot)?.1.held_since()?));
+    /// The stream - of all, or of a tenant - whose next packet has waited longest, and since when.
+    pub(crate) fn oldest(&self, of: Bound) -> Option<(Slot, Time)> {
+        let whose = |tenant: u16| of == Bound::All || of == Bound::Tenant(tenant);
+        let since = |slot: &Slot| {
+            let stream = self.table.get(*slot)?;
+            let tenant = stream.packets().next()?.mark();
+            Some((*slot, stream.held_since().filter(|_| whose(tenant))?))
+        };
         self.active.iter().filter_map(since).min_by_key(|(_, since)| *since)
     }
 
@@ -245,6 +282,7 @@ impl Inbound {
         self.active.clear();
         self.ready.clear();
         (self.held, self.held_bytes) = (0, 0);
+        self.shares.clear();
         (self.unconfirmed, self.confirm_at, self.urgent) = (0, Time::NEVER, false);
     }
 }

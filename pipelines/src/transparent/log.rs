@@ -8,7 +8,7 @@ use dataplane::time::{Nanos, Time};
 use super::WINDOW;
 use super::number::{Number, Takes};
 use super::stream::{LONG, SHORT};
-use crate::recovery::{LINE, Range, ReplayMemory, Seq};
+use crate::recovery::{LINE, Range, ReplayAccount, Seq};
 use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
 
@@ -25,7 +25,8 @@ const TROUBLE: u32 = 2;
 
 /// A packet that was sent.
 struct Sent {
-    frame: Frame,
+    /// `None` if it was not kept, or is kept no more.
+    frame: Option<Frame>,
     at: Seq,
     /// The number behind it.
     end: Seq,
@@ -38,9 +39,17 @@ struct Sent {
 }
 
 impl Sent {
-    fn lines(&self) -> u16 {
-        (self.frame.footprint() / LINE) as u16
+    /// It is needed no more.
+    fn release(self, memory: &mut ReplayAccount) {
+        if let Some(frame) = self.frame {
+            memory.release(&frame, lines(&frame));
+        }
     }
+}
+
+/// Memory of a frame, in units of [`LINE`] bytes.
+fn lines(frame: &Frame) -> u16 {
+    (frame.footprint() / LINE) as u16
 }
 
 /// What a packet from the LAN is to its stream.
@@ -179,21 +188,22 @@ impl Log {
         number: &Number,
         frame: Frame,
         now: Time,
-        memory: &mut ReplayMemory,
+        memory: &mut ReplayAccount,
     ) -> Seq {
         // What acknowledges more makes an acknowledgement needless.
         if self.packets.back().is_some_and(|sent| sent.bare)
             && let Some(sent) = self.packets.pop_back()
         {
-            memory.remove(sent.lines());
+            sent.release(memory);
         }
         let span = number.span(self.pmtu);
         let bare = number.takes.is_bare();
         let at = self.next.near(number.psn);
         let end = at.plus(span.unwrap_or(1).max(1));
+        let lines = lines(&frame);
+        let frame = memory.keep(frame, lines);
         let sent =
             Sent { frame, at, end, sent: now, resent: Time::ZERO, bare, open: span.is_none() };
-        memory.add(sent.lines());
         self.packets.push_back(sent);
         (self.next, self.last) = (end, now);
         let newest = Psn::new(end.0);
@@ -212,22 +222,23 @@ impl Log {
         number: &Number,
         frame: &Frame,
         crossing: Time,
-        memory: &mut ReplayMemory,
+        memory: &mut ReplayAccount,
     ) {
         let at = self.next.near(number.psn);
         let index = self.packets.partition_point(|sent| sent.at.ahead_of(at) < 0);
         let end = number.span(self.pmtu).map(|span| at.plus(span));
         let held = self.packets.get_mut(index);
         if let Some(sent) = held.filter(|sent| sent.at == at && Some(sent.end) == end) {
-            memory.remove(sent.lines());
-            sent.frame = frame.clone();
+            if let Some(older) = sent.frame.take() {
+                memory.release(&older, lines(&older));
+            }
+            sent.frame = memory.keep(frame.clone(), lines(frame));
             sent.resent = crossing;
-            memory.add(sent.lines());
         }
     }
 
     /// Everything before `cumulative` arrived. Returns how many packets that frees.
-    pub(crate) fn confirm(&mut self, cumulative: Seq, memory: &mut ReplayMemory) -> u32 {
+    pub(crate) fn confirm(&mut self, cumulative: Seq, memory: &mut ReplayAccount) -> u32 {
         let mut count = 0;
         if cumulative.ahead_of(self.next) > 0 {
             return 0;
@@ -236,21 +247,20 @@ impl Log {
         while let Some(sent) = self.packets.front()
             && cumulative.ahead_of(sent.end) >= 0
         {
-            memory.remove(sent.lines());
-            self.packets.pop_front();
+            self.packets.pop_front().into_iter().for_each(|sent| sent.release(memory));
             count += 1;
         }
         count
     }
 
     /// Lets the oldest packet go, if it is the one with this number that was sent then.
-    pub(crate) fn evict(&mut self, at: Seq, sent: Time, memory: &mut ReplayMemory) -> bool {
+    pub(crate) fn evict(&mut self, at: Seq, sent: Time, memory: &mut ReplayAccount) -> bool {
         if !self.is_oldest(at, sent) {
             return false;
         }
-        if let Some(sent) = self.packets.pop_front() {
-            memory.remove(sent.lines());
-            self.evicted = Some(sent.end);
+        if let Some(Sent { frame, end, .. }) = self.packets.pop_front() {
+            frame.into_iter().for_each(|frame| memory.evict(&frame, lines(&frame)));
+            self.evicted = Some(end);
         }
         true
     }
@@ -262,8 +272,8 @@ impl Log {
     }
 
     /// Lets everything go.
-    pub(crate) fn clear(&mut self, memory: &mut ReplayMemory) {
-        self.packets.drain(..).for_each(|sent| memory.remove(sent.lines()));
+    pub(crate) fn clear(&mut self, memory: &mut ReplayAccount) {
+        self.packets.drain(..).for_each(|sent| sent.release(memory));
     }
 
     /// Gives back the memory of a queue that was long once.
@@ -353,8 +363,15 @@ impl Log {
             if sent.at.ahead_of(at) > 0 && !answer(gone(at, sent.at, false)) {
                 return false;
             }
+            let Some(frame) = &sent.frame else {
+                if !answer(gone(sent.at, behind, true)) {
+                    return false;
+                }
+                at = sent.end;
+                continue;
+            };
             if sent.resent == Time::ZERO || now.since(sent.resent) >= guard {
-                if !answer(Answer::Resend(sent.frame.clone())) {
+                if !answer(Answer::Resend(frame.clone())) {
                     return false;
                 }
                 sent.resent = now;

@@ -8,7 +8,7 @@ use dataplane::time::Time;
 use super::log::{Kept, Log};
 use super::number::Number;
 use super::table::{Name, Slot, Table};
-use crate::recovery::{ReplayMemory, Seq};
+use crate::recovery::{ReplayAccount, Seq};
 
 /// A packet in the order in which all were sent.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ impl Outbound {
 
     /// The stream of this name, a new one if it is not known.
     #[inline]
-    pub(crate) fn stream(&mut self, name: Name, now: Time, memory: &mut ReplayMemory) -> Slot {
+    pub(crate) fn stream(&mut self, name: Name, now: Time, memory: &mut ReplayAccount) -> Slot {
         if let Some(slot) = self.table.find(name, now) {
             return slot;
         }
@@ -65,7 +65,7 @@ impl Outbound {
         slot: Slot,
         number: &Number,
         (pmtu, via): (u16, u8),
-        memory: &mut ReplayMemory,
+        memory: &mut ReplayAccount,
     ) -> (Kept, bool) {
         let Some((_, log)) = self.table.at(slot) else { return (Kept::Repeat, false) };
         if log.is_other_life(number.psn) {
@@ -83,7 +83,7 @@ impl Outbound {
         number: &Number,
         frame: Frame,
         now: Time,
-        memory: &mut ReplayMemory,
+        memory: &mut ReplayAccount,
     ) {
         if self.order.len() == self.order.capacity() {
             self.trim();
@@ -118,11 +118,10 @@ impl Outbound {
     }
 
     /// Lets the oldest packet go; `false` if there is none.
-    pub(crate) fn evict_oldest(&mut self, memory: &mut ReplayMemory) -> bool {
+    pub(crate) fn evict_oldest(&mut self, memory: &mut ReplayAccount) -> bool {
         self.trim();
         let Some(mark) = self.order.pop_front() else { return false };
         let Some((_, log)) = self.table.at(mark.slot) else { return false };
-        memory.evicted += 1;
         log.evict(mark.at, mark.sent, memory)
     }
 
@@ -148,7 +147,7 @@ impl Outbound {
     }
 
     /// Forgets everything.
-    pub(crate) fn reset(&mut self, memory: &mut ReplayMemory) {
+    pub(crate) fn reset(&mut self, memory: &mut ReplayAccount) {
         self.table.clear(|log| log.clear(memory));
         self.active.clear();
         self.order.clear();

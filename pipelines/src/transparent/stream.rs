@@ -474,10 +474,11 @@ impl Stream {
         held.into_iter().chain(self.strangers.since()).min()
     }
 
-    /// Bytes of the buffers of what waits.
-    pub(crate) fn held_bytes(&self) -> u64 {
+    /// What waits.
+    #[inline]
+    pub(crate) fn packets(&self) -> impl Iterator<Item = &Packet> {
         let held = self.held.iter().map(|held| &held.packet);
-        held.chain(self.strangers.packets()).map(|packet| packet.footprint() as u64).sum()
+        held.chain(self.strangers.packets())
     }
 
     /// Whether this announcement is of another life than the one that began here.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// A seeded sequence for the properties below (xorshift64*).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self) -> f64 {
+    pub(super) fn roll(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

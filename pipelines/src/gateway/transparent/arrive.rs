@@ -11,6 +11,7 @@ use super::super::classify::Classified;
 use super::super::peer::{Peer, Timer};
 use super::super::{Behind, Common};
 use super::{has_right_icrc, tell};
+use crate::recovery::Bound;
 use crate::shield::{self, Found};
 use crate::transparent::inbound::Placed;
 use crate::transparent::number::Number;
@@ -48,10 +49,12 @@ pub(in super::super) fn arrive(
     peer: &mut Peer,
     port: usize,
     class: &Classified,
-    packet: Packet,
+    mut packet: Packet,
     now: Time,
     queues: &mut [TxQueue],
 ) -> Option<Packet> {
+    let lan = peer.lan;
+    common.tenancy.arrives(lan, class, &mut packet);
     let (Some(found), Some(streams)) = (&class.roce, &mut peer.streams) else {
         return Some(packet);
     };
@@ -125,9 +128,9 @@ fn place(
     common.counters.reordered += std::mem::take(&mut streams.inbound.late);
     match placed {
         Placed::Deliver(packet) => common.deliver(peer.lan, packet, now, queues),
-        Placed::Held => {
+        Placed::Held(tenant) => {
             watch_hold(common, peer);
-            shrink(common, peer, now, queues);
+            shrink(common, peer, tenant, now, queues);
         }
         Placed::Twice(packet) => {
             common.counters.drops.count(DropReason::WanDuplicate, packet.len());
@@ -225,7 +228,7 @@ fn watch_hold(common: &mut Common, peer: &mut Peer) {
     let Some(streams) = &mut peer.streams else { return };
     // The first one to wait sets the timer; what is left then is looked at then.
     if streams.inbound.held().0 == 1
-        && let Some((_, since)) = streams.inbound.oldest()
+        && let Some((_, since)) = streams.inbound.oldest(Bound::All)
     {
         common.wheel.set_no_later(timer, since.after(common.settings.recovery.hold_age));
     }
@@ -241,7 +244,7 @@ pub(in super::super) fn give_up_aged(
     let (age, timer) = (common.settings.recovery.hold_age, peer.timer(Timer::Hold));
     loop {
         let Some(streams) = &mut peer.streams else { return };
-        let Some((slot, since)) = streams.inbound.oldest() else { return };
+        let Some((slot, since)) = streams.inbound.oldest(Bound::All) else { return };
         let before = streams.inbound.held().0;
         if since.after(age) > now {
             common.wheel.set(timer, since.after(age));
@@ -256,15 +259,18 @@ pub(in super::super) fn give_up_aged(
     }
 }
 
-/// Gives up until no more waits than may.
-fn shrink(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
+/// Gives up until no more waits than may, now that a packet of `tenant` does.
+fn shrink(common: &mut Common, peer: &mut Peer, tenant: u16, now: Time, queues: &mut [TxQueue]) {
     while let Some(streams) = &mut peer.streams
-        && streams.inbound.is_over()
-        && let Some((slot, _)) = streams.inbound.oldest()
+        && let Some(bound) = streams.inbound.over(tenant)
+        && let Some((slot, _)) = streams.inbound.oldest(bound)
     {
         let before = streams.inbound.held().0;
-        give_up(common, peer, slot, now, queues);
+        let count = give_up(common, peer, slot, now, queues);
         let Some(streams) = &mut peer.streams else { return };
+        if let Bound::Tenant(tenant) = bound {
+            streams.inbound.refuse(tenant, count.into());
+        }
         if streams.inbound.held().0 == before
             && let Some(packet) = streams.inbound.force(slot)
         {
@@ -272,19 +278,25 @@ fn shrink(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue
         }
     }
     if let Some(streams) = &mut peer.streams {
-        streams.inbound.note_held();
+        streams.inbound.note_held(tenant);
     }
 }
 
-/// Waits no longer for what keeps the first packet of a stream back.
-fn give_up(common: &mut Common, peer: &mut Peer, slot: Slot, now: Time, queues: &mut [TxQueue]) {
-    let Some(streams) = &mut peer.streams else { return };
-    let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
+/// Waits no longer for what keeps the first packet of a stream back. Returns how much that is.
+fn give_up(
+    common: &mut Common,
+    peer: &mut Peer,
+    slot: Slot,
+    now: Time,
+    queues: &mut [TxQueue],
+) -> u32 {
+    let Some(streams) = &mut peer.streams else { return 0 };
+    let Some((_, stream)) = streams.inbound.table.at(slot) else { return 0 };
     let rtt = peer.senders.get(usize::from(stream.via)).map(|sender| sender.rtt);
-    if let Some(rtt) = rtt {
-        common.counters.gave_up += u64::from(stream.give_up(now, &rtt));
-    }
+    let count = rtt.map_or(0, |rtt| stream.give_up(now, &rtt));
+    common.counters.gave_up += u64::from(count);
     release(common, peer, slot, now, queues);
+    count
 }
 
 /// Delivers all that waits of a stream, in the order there is.
@@ -324,8 +336,11 @@ pub(in super::super) fn give_up_all(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    while let Some(slot) =
-        peer.streams.as_mut().and_then(|streams| streams.inbound.oldest()).map(|(slot, _)| slot)
+    while let Some(slot) = peer
+        .streams
+        .as_mut()
+        .and_then(|streams| streams.inbound.oldest(Bound::All))
+        .map(|(slot, _)| slot)
     {
         flush(common, peer, slot, now, queues);
     }

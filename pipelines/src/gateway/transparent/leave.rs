@@ -27,7 +27,7 @@ pub(in super::super) fn leave(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    let lane = class.hash as usize & (peer.lanes.len() - 1);
+    let lane = common.tenancy.lane(packet.mark(), class.hash, peer.lanes.len());
     let channel = peer.lane_channel.get(lane).copied().unwrap_or(0);
     let sender = peer.senders.get(usize::from(channel));
     let Some((port, mtu)) = sender.map(|sender| (sender.port, sender.mtu)) else { return };

@@ -12,6 +12,7 @@ use dataplane::memory::Packet;
 use super::session::Keys;
 use super::settings::RecoverySettings;
 use crate::shield::{Found, Sight};
+use crate::tenant::Shares;
 use crate::transparent::inbound::{Inbound, Limits};
 use crate::transparent::outbound::Outbound;
 use crate::wire::{icrc, udp};
@@ -29,11 +30,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(recovery: &RecoverySettings, check_icrc: bool) -> Self {
+    pub(super) fn new(recovery: &RecoverySettings, check_icrc: bool, held: Shares) -> Self {
         let limits = Limits { packets: recovery.hold_packets as usize, bytes: recovery.hold_bytes };
         Self {
             outbound: Outbound::new(recovery.streams, recovery.replay_packets),
-            inbound: Inbound::new(recovery.streams, limits),
+            inbound: Inbound::new(recovery.streams, limits, held),
             secrets: (0, 0),
             check_icrc,
             touched: false,
