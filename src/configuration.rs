@@ -155,6 +155,19 @@ fn summary(output: &mut dyn Write, file: &std::path::Path, config: &Config) -> i
         }
     }
     paths.write(output, 2)?;
+    if !config.tenants.is_empty() {
+        let mut tenants = Table::new([("TENANT", left), ("REPLAY", left), ("HOLD", left)]);
+        for tenant in &config.tenants {
+            let bound =
+                |of: Option<config::units::Bytes>| of.map_or("all".into(), |of| of.to_string());
+            tenants.row([
+                tenant.name.clone(),
+                bound(tenant.replay_bytes),
+                bound(tenant.hold_bytes),
+            ]);
+        }
+        tenants.write(output, 2)?;
+    }
     writeln!(
         output,
         "recovery: replay {} up to {}, hold {} up to {}",

@@ -1,10 +1,12 @@
 //! From the configuration to what the pipeline is told.
 
 use config::model::{
-    Absent, Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share, Ttl,
+    Absent, Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share, Tenant, Ttl,
 };
+use config::prefix::Prefix;
 use dataplane::memory::PoolSettings;
 use pipelines::gateway as gw;
+use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
 /// The settings of one worker's gateway. `macs`: the ports' Ethernet addresses, in their order.
@@ -36,8 +38,28 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             holes: recovery.holes,
             streams: gw::STREAMS,
         },
-        tenants: Vec::new(),
+        tenants: config.tenants.iter().map(tenant).collect(),
     }
+}
+
+fn tenant(tenant: &Tenant) -> TenantSettings {
+    TenantSettings {
+        name: tenant.name.clone(),
+        matches: Match {
+            vlans: tenant.vlans.clone(),
+            prefixes: tenant.prefixes.iter().map(prefix).collect(),
+            p_keys: tenant.p_keys.clone(),
+            dscp: tenant.dscp.clone(),
+            // A file has at most 256 ports.
+            ports: tenant.ports.iter().map(|port| *port as u8).collect(),
+        },
+        replay_bytes: tenant.replay_bytes.map(|bytes| bytes.0),
+        hold_bytes: tenant.hold_bytes.map(|bytes| bytes.0),
+    }
+}
+
+fn prefix(prefix: &Prefix) -> gw::Prefix {
+    gw::Prefix { address: prefix.address(), length: prefix.length() }
 }
 
 /// The ports' Ethernet addresses, where the configuration has all of them.
@@ -110,12 +132,9 @@ fn peer(peer: &Peer) -> gw::PeerSettings {
         address: peer.address,
         behind: match &peer.behind {
             Behind::Everything => gw::Behind::Everything,
-            Behind::Prefixes(prefixes) => gw::Behind::Prefixes(
-                prefixes
-                    .iter()
-                    .map(|prefix| gw::Prefix { address: prefix.address(), length: prefix.length() })
-                    .collect(),
-            ),
+            Behind::Prefixes(prefixes) => {
+                gw::Behind::Prefixes(prefixes.iter().map(prefix).collect())
+            }
         },
         numbering: match peer.numbering {
             Numbering::Tunnel => gw::Numbering::Tunnel,
@@ -179,6 +198,9 @@ mod tests {
         let settings =
             gateway(&checked.config, &macs(&checked.config).expect("the example has them"));
         assert_eq!(settings.ports.len(), checked.config.ports.len());
+        let [default, acme] = &settings.tenants[..] else { panic!("{:?}", settings.tenants) };
+        assert!(default.matches.is_empty() && default.replay_bytes.is_none());
+        assert_eq!((&acme.matches.vlans[..], acme.hold_bytes), (&[100, 101][..], Some(16 << 20)));
         let made = gw::Gateway::new(
             settings,
             Rc::new(pool.expect("valid")),

@@ -5,6 +5,7 @@ use crate::check_driver::{check_driver, check_drivers};
 use crate::check_memory::{buffers, check_recovery};
 use crate::check_peers::check_peers;
 use crate::check_sizes::check_mtus;
+use crate::check_tenants::check_tenants;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
 use crate::draft::{DEFAULT_UDP_PORT, Draft, PortDraft};
@@ -15,12 +16,14 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     unique("port", draft.ports.iter().map(|port| &port.name), report);
     unique("peer", draft.peers.iter().map(|peer| &peer.name), report);
     unique("path", draft.paths.iter().map(|path| &path.name), report);
+    unique("tenant", draft.tenants.iter().map(|tenant| &tenant.name), report);
     check_udp_ports(draft, report);
     both_roles(&draft.ports, report);
     let ports: Vec<_> = draft.ports.iter().map(|port| check_port(port, draft, report)).collect();
     check_drivers(draft, report);
     let peers = check_peers(draft, report);
     check_recovery(draft, report);
+    let tenants = check_tenants(draft, report);
     let buffers = buffers(draft, report);
     check_mtus(draft, report);
     Some(Config {
@@ -29,6 +32,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         ports: ports.into_iter().collect::<Option<_>>()?,
         peers: peers.into_iter().collect::<Option<_>>()?,
         recovery: draft.recovery.clone()?,
+        tenants: tenants?,
         eal: draft.eal.or(Vec::new())?,
         control: draft.control.clone()?,
     })

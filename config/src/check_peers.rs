@@ -189,7 +189,7 @@ fn check_peer(
 }
 
 /// A peer's order domains, if it does not say how many.
-const DEFAULT_LANES: u32 = 4_096;
+pub(crate) const DEFAULT_LANES: u32 = 4_096;
 
 /// What is carried as IP needs somebody on the LAN to be sent to.
 fn check_carry(peer: &PeerDraft, lan: Option<usize>, draft: &Draft, report: &mut Report<'_>) {

@@ -11,7 +11,7 @@ use crate::model::{
     Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
-use crate::units::Span;
+use crate::units::{Bytes, Span};
 
 /// A file, read. `None` where a section is missing or a part of it is wrong: reported by then.
 pub(crate) struct Draft {
@@ -22,6 +22,7 @@ pub(crate) struct Draft {
     pub(crate) paths: Vec<PathDraft>,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) recovery_at: RecoveryPlaces,
+    pub(crate) tenants: Vec<TenantDraft>,
     pub(crate) eal: Field<Vec<String>>,
     pub(crate) control: Option<Control>,
 }
@@ -109,6 +110,20 @@ pub(crate) struct PathDraft {
     pub(crate) channels: Field<u32>,
     pub(crate) rtt: Field<Span>,
     pub(crate) mtu: Field<u32>,
+}
+
+/// `[[tenant]]`.
+pub(crate) struct TenantDraft {
+    pub(crate) at: usize,
+    pub(crate) name: Field<String>,
+    pub(crate) order: Field<u32>,
+    pub(crate) vlan: Field<Vec<u32>>,
+    pub(crate) prefixes: Field<Vec<(Prefix, usize)>>,
+    pub(crate) p_keys: Field<Vec<u32>>,
+    pub(crate) dscp: Field<Vec<u32>>,
+    pub(crate) ports: Field<Vec<String>>,
+    pub(crate) replay_bytes: Field<Bytes>,
+    pub(crate) hold_bytes: Field<Bytes>,
 }
 
 impl GatewayDraft {

@@ -155,6 +155,23 @@ pub const RECOVERY: Section = Section {
     ],
 };
 
+/// Whose packets some are.
+pub const TENANT: Section = Section {
+    name: "tenant",
+    many: true,
+    keys: &[
+        required("name", "\"acme\"", "name in reports"),
+        optional("order", "10", "its place, where it overlaps others: the lowest comes first"),
+        optional("vlan", "[100]", "VLANs of its packets; 0: none"),
+        optional("prefixes", "[\"10.10.0.0/24\"]", "addresses of its hosts at this site"),
+        optional("p_keys", "[0x8001]", "partitions of its packets"),
+        optional("dscp", "[26]", "code points of its packets"),
+        optional("ports", "[\"lan0\"]", "LAN ports of its packets"),
+        optional("replay_bytes", "\"64MiB\"", "what of a worker's replay buffer it may have"),
+        optional("hold_bytes", "\"16MiB\"", "what of a peer's hold buffer it may have"),
+    ],
+};
+
 /// What the dpdk driver needs besides its ports.
 pub const DPDK: Section = Section {
     name: "dpdk",
@@ -173,4 +190,5 @@ pub const CONTROL: Section = Section {
 };
 
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 8] = [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, DPDK, CONTROL];
+pub const SECTIONS: [Section; 9] =
+    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, TENANT, DPDK, CONTROL];

@@ -11,6 +11,7 @@ mod check_driver;
 mod check_memory;
 mod check_peers;
 mod check_sizes;
+mod check_tenants;
 pub mod diagnostic;
 pub mod document;
 mod draft;
@@ -20,6 +21,7 @@ pub mod mac;
 pub mod model;
 pub mod prefix;
 mod read;
+mod read_tenants;
 pub mod source;
 pub mod units;
 

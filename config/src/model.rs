@@ -22,6 +22,9 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// Bounds and times of loss recovery.
     pub recovery: Recovery,
+    /// Those whose packets are told apart, in the order in which they match: the first is
+    /// `default`, which has what is nobody else's. Empty: none are told apart.
+    pub tenants: Vec<Tenant>,
     /// Arguments of DPDK's environment, before those of the command line.
     pub eal: Vec<String>,
     /// Windows into the running gateway.
@@ -332,4 +335,26 @@ impl Default for Recovery {
             holes: 4_096,
         }
     }
+}
+
+/// Whose packets some are: those that have one of the values of each kind that is not empty. All
+/// kinds are empty of the tenant `default`, and of no other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tenant {
+    /// Name in reports.
+    pub name: String,
+    /// Outermost VLANs; 0 is no tag.
+    pub vlans: Vec<u16>,
+    /// Where the host at this site is.
+    pub prefixes: Vec<Prefix>,
+    /// P_Keys; their highest bit does not count.
+    pub p_keys: Vec<u16>,
+    /// Code points of differentiated services.
+    pub dscp: Vec<u8>,
+    /// LAN ports, indices into [`Config::ports`].
+    pub ports: Vec<usize>,
+    /// What of the replay buffer it may have; `None`: all.
+    pub replay_bytes: Option<Bytes>,
+    /// What of each peer's hold buffer it may have; `None`: all.
+    pub hold_bytes: Option<Bytes>,
 }

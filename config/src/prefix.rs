@@ -22,6 +22,22 @@ impl Prefix {
         self.address
     }
 
+    /// The last address of the range.
+    #[must_use]
+    pub fn last(&self) -> IpAddr {
+        let length = u32::from(self.length);
+        match self.address {
+            IpAddr::V4(address) => {
+                let rest = u32::MAX.checked_shr(length).unwrap_or(0);
+                Ipv4Addr::from_bits(address.to_bits() | rest).into()
+            }
+            IpAddr::V6(address) => {
+                let rest = u128::MAX.checked_shr(length).unwrap_or(0);
+                Ipv6Addr::from_bits(address.to_bits() | rest).into()
+            }
+        }
+    }
+
     /// Bits that count: 0 to 32 for IPv4, 0 to 128 for IPv6.
     #[must_use]
     pub fn length(&self) -> u8 {
@@ -141,6 +157,18 @@ mod tests {
         assert!(prefix("10.20.0.0/16").overlaps(&prefix("10.0.0.0/8")));
         assert!(!prefix("10.20.0.0/16").overlaps(&prefix("10.21.0.0/16")));
         assert!(!prefix("0.0.0.0/0").overlaps(&prefix("::/0")));
+    }
+
+    #[test]
+    fn the_last_address_is_the_last_that_it_holds() {
+        for (range, last) in [
+            ("10.20.0.0/16", "10.20.255.255"),
+            ("10.0.0.1/32", "10.0.0.1"),
+            ("0.0.0.0/0", "255.255.255.255"),
+            ("2001:db8::/127", "2001:db8::1"),
+        ] {
+            assert_eq!(prefix(range).last(), last.parse::<IpAddr>().unwrap());
+        }
     }
 
     #[test]

@@ -13,12 +13,16 @@ use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
     Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
-use crate::keys::{CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, WORKERS};
+use crate::keys::{
+    CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, TENANT, WORKERS,
+};
 use crate::mac::Mac;
 use crate::model::{
     Absent, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share, Ttl,
     XdpMode,
 };
+use crate::prefix::Prefix;
+use crate::read_tenants::read_tenant;
 use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
@@ -33,7 +37,8 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
     let dpdk = occurrences(root, &DPDK, report);
     let control = occurrences(root, &CONTROL, report);
     let recovery_at = |key| recovery.first().map_or(0, |entries| entries.key_at(key));
-    let ports = read_all(root, &PORT, report, |port, report| read_port(port, folder, report));
+    let ports =
+        read_all(root, &PORT, MAX_SECTIONS, report, |port, report| read_port(port, folder, report));
     let mut workers = read_workers(workers.first(), report);
     if let (Field::Absent, Some(bytes)) = (&workers.buffer_bytes, default_buffer_bytes(&ports)) {
         workers.buffer_bytes = Field::Given(bytes, 0);
@@ -42,8 +47,10 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
         gateway: read_gateway(gateway.first(), report),
         workers,
         ports,
-        peers: read_all(root, &PEER, report, |peer, report| read_peer(peer, folder, report)),
-        paths: read_all(root, &PATH, report, read_path),
+        peers: read_all(root, &PEER, MAX_SECTIONS, report, |peer, report| {
+            read_peer(peer, folder, report)
+        }),
+        paths: read_all(root, &PATH, MAX_SECTIONS, report, read_path),
         recovery: read_recovery(recovery.first(), report),
         recovery_at: RecoveryPlaces {
             replay_bytes: recovery_at("replay_bytes"),
@@ -51,7 +58,10 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
             hold_bytes: recovery_at("hold_bytes"),
             hold_packets: recovery_at("hold_packets"),
         },
-        eal: dpdk.first().map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", report)),
+        tenants: read_all(root, &TENANT, MAX_TENANTS, report, read_tenant),
+        eal: dpdk
+            .first()
+            .map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", "[\"--in-memory\"]", report)),
         control: control.first().map_or_else(
             || Some(Control::default()),
             |control| read_control(control, folder, report),
@@ -61,19 +71,22 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
 
 /// Sections of one kind that are read: more would make the checks between them slow.
 const MAX_SECTIONS: usize = 256;
+/// And tenants, of which there may be many: one of them may be the default one.
+const MAX_TENANTS: usize = 4_097;
 
 fn read_all<'a, T>(
     root: &'a Table,
     section: &'static Section,
+    most: usize,
     report: &mut Report<'_>,
     read: impl Fn(&Entries<'a>, &mut Report<'_>) -> T,
 ) -> Vec<T> {
     let found = occurrences(root, section, report);
-    if let Some(over) = found.get(MAX_SECTIONS) {
-        let what = format!("{} {}: more than {MAX_SECTIONS}", found.len(), section.header());
+    if let Some(over) = found.get(most) {
+        let what = format!("{} {}: more than {most}", found.len(), section.header());
         report.error(over.at, what, "split the configuration over several gateways");
     }
-    found.iter().take(MAX_SECTIONS).map(|entries| read(entries, report)).collect()
+    found.iter().take(most).map(|entries| read(entries, report)).collect()
 }
 
 fn read_gateway(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> GatewayDraft {
@@ -219,12 +232,17 @@ fn read_queues(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<Vec<u32>
 }
 
 /// A list of texts.
-fn read_words(entries: &Entries<'_>, name: &str, report: &mut Report<'_>) -> Field<Vec<String>> {
+pub(crate) fn read_words(
+    entries: &Entries<'_>,
+    name: &str,
+    example: &str,
+    report: &mut Report<'_>,
+) -> Field<Vec<String>> {
     let words = entries.list(name, report, |value| match value.as_str() {
         Some(word) if !word.is_empty() && !word.contains('\0') => Ok(word.to_owned()),
         _ => Err(ValueError {
             what: format!("an element of \"{name}\" is no text"),
-            remedy: format!("write it as in: {name} = [\"--in-memory\"]"),
+            remedy: format!("write it as in: {name} = {example}"),
         }),
     });
     words.and_then(report, |words| Ok(words.into_iter().map(|(word, _)| word).collect()))
@@ -284,13 +302,7 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         at: entries.at,
         name: entries.owned("name", report),
         address: read_address(entries, report),
-        prefixes: entries.list("prefixes", report, |value| match value.as_str() {
-            Some(text) => text.parse(),
-            None => Err(ValueError {
-                what: "an element of \"prefixes\" is no string".into(),
-                remedy: "write it as in: prefixes = [\"10.20.0.0/16\"]".into(),
-            }),
-        }),
+        prefixes: read_prefixes(entries, report),
         everything: entries.flag("everything", report),
         numbering: entries.choice("numbering", &numbering, report),
         check_icrc: entries.flag("check_icrc", report),
@@ -315,6 +327,20 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         _ => {}
     }
     peer
+}
+
+/// A list of prefixes.
+pub(crate) fn read_prefixes(
+    entries: &Entries<'_>,
+    report: &mut Report<'_>,
+) -> Field<Vec<(Prefix, usize)>> {
+    entries.list("prefixes", report, |value| match value.as_str() {
+        Some(text) => text.parse(),
+        None => Err(ValueError {
+            what: "an element of \"prefixes\" is no string".into(),
+            remedy: "write it as in: prefixes = [\"10.20.0.0/16\"]".into(),
+        }),
+    })
 }
 
 /// The key itself, or that in a file. No message repeats any of it.
@@ -401,7 +427,7 @@ fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathDraft {
 /// Times that make sense between two sites, and leave arithmetic on them room.
 const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000);
 /// Memory that some burst of jumbo frames fits in, up to what a machine may have.
-const MEMORY: std::ops::RangeInclusive<Bytes> = Bytes(128 << 10)..=Bytes(1 << 40);
+pub(crate) const MEMORY: std::ops::RangeInclusive<Bytes> = Bytes(128 << 10)..=Bytes(1 << 40);
 /// Packets that a table may hold.
 pub(crate) const MAX_PACKETS: u32 = 1 << 24;
 

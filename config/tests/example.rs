@@ -75,6 +75,11 @@ fn what_it_comments_out_as_defaults_is_accepted() {
         "xdp_replace",
         "device",
         "eal",
+        "order",
+        "prefixes",
+        "p_keys",
+        "dscp",
+        "ports",
         "socket",
         "metrics",
     ];
