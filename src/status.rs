@@ -26,6 +26,9 @@ pub(crate) struct Status {
     /// Next hops that are asked for.
     pub(crate) neighbours: Vec<NeighbourStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
+    /// Tenants, the default one first; none if none are configured.
+    #[serde(default)]
+    pub(crate) tenants: Vec<TenantStatus>,
     /// What the gateway counted, over all workers.
     pub(crate) counters: BTreeMap<String, u64>,
     /// What was dropped, a reason, over all workers.
@@ -114,6 +117,25 @@ pub(crate) struct NeighbourStatus {
     pub(crate) unanswered: u64,
     /// How often another Ethernet address took the place of the one before.
     pub(crate) changes: u64,
+}
+
+/// A tenant, over all workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct TenantStatus {
+    pub(crate) name: String,
+    /// From the LAN, for a peer that was there.
+    pub(crate) sent: Traffic,
+    /// From peers.
+    pub(crate) received: Traffic,
+    pub(crate) replay_bytes: u64,
+    /// Of the worker where it is highest, as is the other one.
+    pub(crate) replay_high_water_bytes: u64,
+    /// Packets that were not kept, because of its bound.
+    pub(crate) unprotected: u64,
+    pub(crate) held_bytes: u64,
+    pub(crate) held_high_water_bytes: u64,
+    /// Packets that were no longer waited for, because of its bound.
+    pub(crate) gave_up: u64,
 }
 
 /// A worker.
@@ -220,6 +242,17 @@ pub(crate) fn sample() -> Status {
                 cycles: 1_000,
             }],
             drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),
+        }],
+        tenants: vec![TenantStatus {
+            name: "acme".into(),
+            sent: one(6),
+            received: one(7),
+            replay_bytes: 2_368,
+            replay_high_water_bytes: 4_736,
+            unprotected: 3,
+            held_bytes: 0,
+            held_high_water_bytes: 7_104,
+            gave_up: 1,
         }],
         counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),
         drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),

@@ -33,6 +33,7 @@ pub(super) struct Snapshot {
     replay: ReplayMemory,
     pub(super) peers: Vec<PeerStatus>,
     neighbours: Vec<Neighbour>,
+    tenants: Vec<gateway::TenantStatus>,
     /// How packets come up from each port.
     pub(super) modes: Vec<(String, Vec<String>)>,
 }
@@ -54,6 +55,7 @@ impl Snapshot {
         self.buffers = Some(buffers);
         self.replay = gateway.replay_memory();
         gateway.peers_status(now, &mut self.peers);
+        gateway.tenants_status(&mut self.tenants);
         self.neighbours.clear();
         self.neighbours.extend(gateway.neighbours(now));
     }
@@ -99,6 +101,7 @@ impl Board {
             peers: config.peers.iter().map(|of| peer(of, config)).collect(),
             neighbours: Vec::new(),
             workers: Vec::new(),
+            tenants: config.tenants.iter().map(tenant).collect(),
             counters: BTreeMap::new(),
             drops: BTreeMap::new(),
         };
@@ -179,6 +182,9 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
     for (to, from) in status.peers.iter_mut().zip(&shot.peers) {
         add_peer(to, from);
     }
+    for (to, from) in status.tenants.iter_mut().zip(&shot.tenants) {
+        add_tenant(to, from);
+    }
     let neighbours = shot.neighbours.iter().map(|known| neighbour(known, worker, config));
     status.neighbours.extend(neighbours);
     for (name, count) in counters(&shot.counters) {
@@ -233,6 +239,21 @@ fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
         to.rtt_us = to.rtt_us.max(from.rtt as f64 / 1e3);
         to.troubled |= from.troubled;
     }
+}
+
+fn tenant(tenant: &config::model::Tenant) -> status::TenantStatus {
+    status::TenantStatus { name: tenant.name.clone(), ..Default::default() }
+}
+
+fn add_tenant(to: &mut status::TenantStatus, from: &gateway::TenantStatus) {
+    to.sent.add(from.sent.packets, from.sent.bytes);
+    to.received.add(from.received.packets, from.received.bytes);
+    to.replay_bytes += from.replay_bytes;
+    to.replay_high_water_bytes = to.replay_high_water_bytes.max(from.replay_high_water_bytes);
+    to.unprotected += from.unprotected;
+    to.held_bytes += from.held_bytes;
+    to.held_high_water_bytes = to.held_high_water_bytes.max(from.held_high_water_bytes);
+    to.gave_up += from.gave_up;
 }
 
 fn drops(drops: &Drops) -> BTreeMap<String, Traffic> {

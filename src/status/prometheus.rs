@@ -73,6 +73,7 @@ pub(crate) fn write_prometheus(status: &Status, output: &mut dyn Write) -> fmt::
     paths(&mut page, status)?;
     neighbours(&mut page, status)?;
     workers(&mut page, status)?;
+    tenants(&mut page, status)?;
     let drops = status.workers.iter().flat_map(|worker| {
         worker
             .drops
@@ -251,6 +252,36 @@ fn workers(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     Ok(())
 }
 
+fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let of = |pick: fn(&super::TenantStatus) -> Traffic| {
+        let tenants = status.tenants.iter();
+        tenants.map(move |tenant| (vec![("tenant", tenant.name.as_str())], pick(tenant)))
+    };
+    page.traffic("tenant_sent", "From the LAN for peers, a tenant", of(|tenant| tenant.sent))?;
+    page.traffic("tenant_received", "From peers, a tenant", of(|tenant| tenant.received))?;
+    let figures: [Figure<super::TenantStatus, u64>; 6] = [
+        ("tenant_replay_bytes", "gauge", "Kept until confirmed.", |t| t.replay_bytes),
+        ("tenant_replay_high_water_bytes", "gauge", "Most ever kept, of a worker.", |t| {
+            t.replay_high_water_bytes
+        }),
+        ("tenant_unprotected_total", "counter", "Not kept because of its bound.", |t| {
+            t.unprotected
+        }),
+        ("tenant_held_bytes", "gauge", "Waiting for others before them.", |t| t.held_bytes),
+        ("tenant_held_high_water_bytes", "gauge", "Most that ever waited.", |t| {
+            t.held_high_water_bytes
+        }),
+        ("tenant_gave_up_total", "counter", "Not waited for because of its bound.", |t| t.gave_up),
+    ];
+    for (name, kind, help, pick) in figures {
+        page.metric(name, kind, help)?;
+        for tenant in &status.tenants {
+            page.sample(name, &[("tenant", &tenant.name)], pick(tenant))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -276,6 +307,8 @@ mod tests {
              device=\"eth\\\"1\",mode=\"generic\"} 1",
             "compute_gateway_drops_packets_total{worker=\"0\",reason=\"wan_duplicate\"} 1",
             "compute_gateway_path_rtt_seconds{peer=\"site-b\",path=\"north\",port=\"wan0\"} 0.0102504",
+            "compute_gateway_tenant_sent_bytes_total{tenant=\"acme\"} 6000",
+            "compute_gateway_tenant_held_high_water_bytes{tenant=\"acme\"} 7104",
             "compute_gateway_stage_cycles_total{worker=\"0\",stage=\"receive\",port=\"lan0\"} 1000",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} not in\n{text}");

@@ -22,6 +22,8 @@ pub(crate) enum What {
     Workers,
     /// Stages of the workers: calls, packets, cycles.
     Stages,
+    /// Tenants: traffic, memory.
+    Tenants,
     /// What was dropped, by reason.
     Drops,
     /// What the gateway counted, by name.
@@ -31,13 +33,14 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
     (What::Neighbours, "neighbours", neighbours),
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
+    (What::Tenants, "tenants", tenants),
     (What::Drops, "drops", drops),
     (What::Counters, "counters", counters),
 ];
@@ -257,6 +260,37 @@ fn stages(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     table.write(output, 0)
 }
 
+fn tenants(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    if status.tenants.is_empty() {
+        return writeln!(output, "none is told apart");
+    }
+    let mut table = Table::new([
+        ("TENANT", LEFT),
+        ("SENT", RIGHT),
+        ("RECEIVED", RIGHT),
+        ("REPLAY", RIGHT),
+        ("MOST", RIGHT),
+        ("UNPROTECTED", RIGHT),
+        ("HELD", RIGHT),
+        ("MOST", RIGHT),
+        ("GAVE UP", RIGHT),
+    ]);
+    for tenant in &status.tenants {
+        table.row([
+            tenant.name.clone(),
+            amount(tenant.sent),
+            amount(tenant.received),
+            format!("{}B", bytes(tenant.replay_bytes)),
+            format!("{}B", bytes(tenant.replay_high_water_bytes)),
+            tenant.unprotected.to_string(),
+            format!("{}B", bytes(tenant.held_bytes)),
+            format!("{}B", bytes(tenant.held_high_water_bytes)),
+            tenant.gave_up.to_string(),
+        ]);
+    }
+    table.write(output, 0)
+}
+
 fn drops(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     if status.drops.is_empty() {
         return writeln!(output, "nothing was dropped");
@@ -297,6 +331,7 @@ mod tests {
             "10.250",
             "200",
             "192.0.2.254",
+            "acme",
             "wan_duplicate",
         ] {
             assert!(text.contains(part), "{part} not in\n{text}");
