@@ -24,6 +24,7 @@ mod seeds;
 mod site;
 pub mod stream;
 mod taps;
+mod tenant;
 pub mod traffic;
 pub mod wire;
 
@@ -36,4 +37,5 @@ pub use scenario::{Bounds, Capture, MODES, MTU, PathScenario, Scenario, Source};
 pub use seeds::Seeds;
 pub use site::SiteError;
 pub use taps::TapsError;
+pub use tenant::{TenantError, TenantScenario};
 pub use traffic::Traffic;

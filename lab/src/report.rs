@@ -11,9 +11,12 @@ use crate::link::{Impairments, LinkCounters};
 use crate::scenario::{Bounds, Scenario, Source};
 
 mod endpoints;
+mod tenants;
 mod traffic;
 
 pub use endpoints::{Completion, Endpoints, MessageReport};
+pub use tenants::TenantReport;
+pub(crate) use tenants::tenants;
 pub use traffic::TrafficReport;
 
 /// The report of one run.
@@ -31,6 +34,9 @@ pub struct Report {
     pub wan: Wan,
     /// What the gateways did; nothing without them.
     pub gateways: Option<Gateways>,
+    /// What tenants did, the default one first; nothing without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantReport>,
     /// Why the input could not be read to its end: what could be read was played.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
@@ -49,6 +55,9 @@ pub struct ScenarioReport {
     pub mode: Option<&'static str>,
     /// Paths between the sites.
     pub paths: Vec<PathReport>,
+    /// Tenants of the gateways, as they are written on the command line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<String>,
     /// Restarts of gateways, as they are written on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
@@ -180,6 +189,7 @@ impl ScenarioReport {
                 .iter()
                 .map(|path| PathReport::new(&path.name, &path.does))
                 .collect(),
+            tenants: scenario.tenants.iter().map(ToString::to_string).collect(),
             restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
             bounds: scenario.bounds,
         }

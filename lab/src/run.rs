@@ -7,11 +7,12 @@ use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::hosts::{self, Hosts};
 use crate::network::{Load, Network, Place};
-use crate::report::{GatewayReport, Gateways, Report, ScenarioReport, Wan};
+use crate::report::{self, GatewayReport, Gateways, Report, ScenarioReport, Wan};
 use crate::restart::Restart;
 use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
 use crate::taps::{Taps, TapsError};
+use crate::tenant;
 
 /// Virtual time in which the gateways must have found each other.
 const ESTABLISH: Nanos = 60 * SECOND;
@@ -198,6 +199,9 @@ impl<'a> Run<'a> {
             lives.map(report).reduce(GatewayReport::then).unwrap_or_default()
         });
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });
+        let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
+        let named = tenant::settings(&self.scenario.tenants).into_iter();
+        let tenants = report::tenants(named.map(|tenant| tenant.name), lives);
         self.network.finish()?;
         Ok(Report {
             seed: self.scenario.seed,
@@ -206,6 +210,7 @@ impl<'a> Run<'a> {
             endpoints: self.hosts.report(line_bytes),
             wan: Wan::new(self.scenario, &counters, self.hosts.span()),
             gateways,
+            tenants,
             errors: self.hosts.errors(),
         })
     }

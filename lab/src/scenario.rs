@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::link::Impairments;
 use crate::restart::Restart;
+use crate::tenant::TenantScenario;
 use crate::traffic::{Plan, Traffic};
 
 /// A path across the wide area; both directions are impaired alike and independently.
@@ -87,6 +88,9 @@ pub struct Scenario {
     pub numbering: Numbering,
     /// Bounds of the gateways.
     pub bounds: Bounds,
+    /// Tenants of both gateways, the first that matches has a packet; without any, none are told
+    /// apart.
+    pub tenants: Vec<TenantScenario>,
     /// Gateways that start anew, in any order.
     pub restarts: Vec<Restart>,
     /// Decides everything that is left to chance.
@@ -111,8 +115,9 @@ impl Scenario {
     }
 
     fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
-        let (numbering, restarts) = (Numbering::Tunnel, Vec::new());
-        Self { source, paths, gateways: true, numbering, bounds, restarts, seed, out: None }
+        let (numbering, restarts, tenants) = (Numbering::Tunnel, Vec::new(), Vec::new());
+        let (gateways, out) = (true, None);
+        Self { source, paths, gateways, numbering, bounds, tenants, restarts, seed, out }
     }
 
     /// The capture that is played, if one is.

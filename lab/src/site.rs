@@ -17,6 +17,7 @@ use pipelines::gateway::{
 
 use crate::random::Random;
 use crate::scenario::{Bounds, Scenario, Source};
+use crate::tenant;
 use crate::traffic::Plan;
 
 /// The LAN port; WAN port 1 + n is path n.
@@ -245,6 +246,6 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
             paths: paths.collect(),
         }],
         recovery: recovery(scenario),
-        tenants: Vec::new(),
+        tenants: tenant::settings(&scenario.tenants),
     }
 }

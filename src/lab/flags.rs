@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use config::prefix::Prefix;
 use config::units::Bytes;
 use lab::rnic::Pmtu;
-use lab::{Bounds, Experiment, PathScenario, Restart, Scenario, Seeds, Source, Traffic};
+use lab::{
+    Bounds, Experiment, PathScenario, Restart, Scenario, Seeds, Source, TenantScenario, Traffic,
+};
 use pipelines::gateway::{self, Numbering};
 
 /// What a scenario file says as well: beside one, none of these is taken.
@@ -38,6 +40,12 @@ pub(crate) struct Flags {
     #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..",
         required_unless_present_any = ["scenario", "scenario_help"], conflicts_with = "scenario")]
     paths: Vec<PathScenario>,
+    /// A tenant of both gateways; may be repeated, the first that matches has a packet. KEYs: vlan,
+    /// prefix (of its hosts at either site), p_key, dscp (each may be repeated; one of each kind has
+    /// to match), replay_bytes, hold_bytes. What is nobody's is the tenant default's.
+    #[arg(long = "tenant", value_name = "NAME[,KEY=VALUE]..",
+        conflicts_with_all = ["no_gateways", "scenario"])]
+    tenants: Vec<TenantScenario>,
     /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
@@ -114,7 +122,8 @@ impl Flags {
             mtu: self.mtu.unwrap_or(defaults.mtu),
         };
         let (gateways, numbering) = (!self.no_gateways, self.mode);
-        Scenario { gateways, numbering, restarts: self.restarts.clone(), ..scenario }
+        let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
+        Scenario { gateways, numbering, restarts, tenants, ..scenario }
     }
 }
 
@@ -148,6 +157,9 @@ mod tests {
             capture.site_a = vec![gateway::Prefix { address, length: 8 }];
         }
         assert_eq!(asked(&played.command_line()), played);
+        played.gateways = true;
+        played.tenants = vec!["acme,vlan=7,replay_bytes=1MiB".parse().unwrap()];
+        assert_eq!(asked(&played.command_line()), played);
     }
 
     #[test]
@@ -157,7 +169,8 @@ mod tests {
                     --window 1MiB --path p1,rate=1G,delay=2.5ms,loss=1e-3,burst=5,down=1s..1.2s \
                     --path p2,reorder=0.01,duplicate=0.02,corrupt=0.03 --restart b@5ms \
                     --mode transparent --replay-bytes 1MiB --hold-bytes 2MiB --replay-packets 64 \
-                    --hold-packets 128 --mtu 1500 --seed 3..9 --compare";
+                    --hold-packets 128 --mtu 1500 --tenant acme,vlan=7,hold_bytes=1MiB \
+                    --seed 3..9 --compare";
         let file = r#"
             [[traffic]]
             verb = "mix"
@@ -195,6 +208,7 @@ mod tests {
             replay_packets = 64
             hold_packets = 128
             mtu = 1500
+            tenants = ["acme,vlan=7,hold_bytes=1MiB"]
             [run]
             seed = "3..9"
             compare = true

@@ -72,6 +72,7 @@ pub(super) const GATEWAYS: Section = Section {
         optional("replay_packets", "4096", "packets that each channel remembers"),
         optional("hold_packets", "4096", "packets that each hold buffer may hold"),
         optional("mtu", "9216", "largest outer IP packet"),
+        optional("tenants", "[\"acme,vlan=7\"]", "whom packets belong to, as --tenant says it"),
     ],
 };
 

@@ -20,6 +20,7 @@ use crate::path;
 use crate::restart::{Restart, SITES};
 use crate::scenario::{Bounds, Capture, MODES, MTU, PathScenario, Scenario, Source};
 use crate::seeds::Seeds;
+use crate::tenant::{TenantError, TenantScenario};
 use crate::traffic::Traffic;
 
 /// Packets that a channel or a hold buffer may be told to remember at most.
@@ -49,6 +50,7 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
         scenario.bounds = read_bounds(entries, scenario.bounds, report);
         let mode = entries.choice("mode", &MODES, report);
         scenario.numbering = mode.or(Numbering::Tunnel)?;
+        scenario.tenants = read_tenants(entries, report);
     }
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;
@@ -149,6 +151,20 @@ fn read_restart(entries: &Entries<'_>, report: &mut Report<'_>) -> Restart {
     let side = entries.choice("gateway", &sites, report).or(0);
     let at = entries.parsed::<Span>("at", report).given().map_or(0, |Span(at)| *at);
     Restart { side: side.unwrap_or(0), at }
+}
+
+fn read_tenants(entries: &Entries<'_>, report: &mut Report<'_>) -> Vec<TenantScenario> {
+    let tenants = entries.list("tenants", report, |value| {
+        let text = value.as_str().ok_or_else(|| no_text("tenants", value))?;
+        text.parse().map_err(|error: TenantError| ValueError {
+            what: error.to_string(),
+            remedy: "write one as \"acme,vlan=7,replay_bytes=8MiB\"".into(),
+        })
+    });
+    match tenants {
+        Field::Given(tenants, _) => tenants.into_iter().map(|(tenant, _)| tenant).collect(),
+        Field::Absent | Field::Wrong => Vec::new(),
+    }
 }
 
 /// The bounds of a scenario, those changed that are given.

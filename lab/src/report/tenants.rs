@@ -1,0 +1,57 @@
+//! What tenants did, in the report.
+
+use pipelines::gateway::{Gateway, TenantStatus};
+use serde::Serialize;
+
+/// What a tenant did, at both gateways and over all their lives. Counts are sums, high waters those
+/// of the gateway and life where they were highest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct TenantReport {
+    /// Its name.
+    pub name: String,
+    /// Packets from the LANs that were to cross the wide area.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packets that came across it.
+    pub received_packets: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// The most memory that it had in a replay buffer.
+    pub replay_high_water_bytes: u64,
+    /// Packets that were not kept, because of its bound.
+    pub unprotected: u64,
+    /// The most memory that it had in a hold buffer.
+    pub held_high_water_bytes: u64,
+    /// Packets that were no longer waited for, because of its bound.
+    pub gave_up: u64,
+}
+
+/// From the names of the tenants, and all lives of both gateways.
+pub(crate) fn tenants<'a>(
+    names: impl Iterator<Item = String>,
+    gateways: impl Iterator<Item = &'a Gateway>,
+) -> Vec<TenantReport> {
+    let mut all: Vec<_> =
+        names.map(|name| TenantReport { name, ..TenantReport::default() }).collect();
+    let mut status = Vec::new();
+    for gateway in gateways {
+        gateway.tenants_status(&mut status);
+        all.iter_mut().zip(&status).for_each(|(tenant, status)| tenant.add(status));
+    }
+    all
+}
+
+impl TenantReport {
+    fn add(&mut self, status: &TenantStatus) {
+        self.packets += status.sent.packets;
+        self.bytes += status.sent.bytes;
+        self.received_packets += status.received.packets;
+        self.received_bytes += status.received.bytes;
+        self.replay_high_water_bytes =
+            self.replay_high_water_bytes.max(status.replay_high_water_bytes);
+        self.unprotected += status.unprotected;
+        self.held_high_water_bytes = self.held_high_water_bytes.max(status.held_high_water_bytes);
+        self.gave_up += status.gave_up;
+    }
+}
