@@ -13,6 +13,8 @@ use benches::frames::{IP_AT, IP_LEN, write_frame};
 use benches::pair::Load;
 use benches::traffic::{RECEIVER, SENDER, Traffic};
 use dataplane::time::MICROSECOND;
+use pipelines::gateway::Prefix;
+use pipelines::tenant::{Classifier, DEFAULT, Match, TenantSettings, Traits};
 use pipelines::wire::icrc;
 use pipelines::wire::packet::Parsed;
 
@@ -23,11 +25,15 @@ const PAYLOAD: usize = 1_024;
 /// A stage: its name, and what runs it for so many packets.
 type Stage = (&'static str, fn(u64));
 
-const STAGES: [Stage; 20] = [
+const STAGES: [Stage; 24] = [
     ("parse", parse),
     ("icrc-verify-1024", icrc_verify),
     ("icrc-compute-1024", icrc_compute),
     ("icrc-update-1024", icrc_update),
+    ("tenant-of-1", |packets| tenant(packets, 1, vlan)),
+    ("tenant-of-64", |packets| tenant(packets, 64, vlan)),
+    ("tenant-of-4096", |packets| tenant(packets, 4_096, vlan)),
+    ("tenant-of-4096-mixed", |packets| tenant(packets, 4_096, mixed)),
     ("encapsulate", |packets| gateway(packets, 0, &[SENDER])),
     ("receive-in-order", |packets| gateway(packets, 0, &[RECEIVER])),
     ("both-1%-lost", |packets| gateway(packets, 100, &[SENDER, RECEIVER])),
@@ -118,6 +124,45 @@ fn flow_table(packets: u64, operation: Operation, entries: u32) {
             let flows = black_box(flows);
             black_box(measured(|| flows::operate(flows, operation, sight, now)));
         });
+    }
+}
+
+/// The tenant of a packet, of so many that are made by `shape`; each packet is another one's.
+fn tenant(packets: u64, tenants: u16, shape: fn(u16) -> (Match, Traits)) {
+    let settings = (0..=tenants).map(|tenant| TenantSettings {
+        matches: if tenant == DEFAULT { Match::default() } else { shape(tenant).0 },
+        ..TenantSettings::default()
+    });
+    let classifier = Classifier::new(&settings.collect::<Vec<_>>());
+    for packet in 0..packets {
+        let tenant = (packet % u64::from(tenants)) as u16 + 1;
+        let of = black_box(shape(tenant).1);
+        let found = measured(|| classifier.tenant(&of));
+        assert_eq!(found, tenant);
+    }
+}
+
+/// A tenant of a VLAN, and a packet of its own.
+fn vlan(tenant: u16) -> (Match, Traits) {
+    let vlan = tenant - 1;
+    let traits = Traits { vlan, ip: Some(([10, 0, 0, 1].into(), 0)), ..Traits::default() };
+    (Match { vlans: vec![vlan], ..Match::default() }, traits)
+}
+
+/// One of a VLAN, of a P_Key, or of prefixes of two lengths: each packet is looked up four times.
+fn mixed(tenant: u16) -> (Match, Traits) {
+    let [high, low] = tenant.to_be_bytes();
+    let host = [10, high, low, 1];
+    let prefix = |length| vec![Prefix { address: host.into(), length }];
+    let traits = Traits { ip: Some((host.into(), 0)), p_key: Some(0x7fff), ..Traits::default() };
+    match tenant % 4 {
+        0 => vlan(tenant),
+        1 => {
+            let matches = Match { p_keys: vec![tenant], ..Match::default() };
+            (matches, Traits { p_key: Some(tenant), ..traits })
+        }
+        2 => (Match { prefixes: prefix(24), ..Match::default() }, traits),
+        _ => (Match { prefixes: prefix(32), ..Match::default() }, traits),
     }
 }
 
