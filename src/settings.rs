@@ -177,6 +177,12 @@ fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
             weight: (weight(path) as u32).max(1),
             channels: path.channels,
             mtu: path.mtu,
+            bfd: path.bfd.map(|bfd| gw::BfdSettings {
+                interval: bfd.interval.0,
+                multiplier: bfd.multiplier,
+                hops: bfd.hops,
+                hold_down: bfd.hold_down.0,
+            }),
         })
         .collect()
 }

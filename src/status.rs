@@ -100,8 +100,37 @@ pub(crate) struct PathStatus {
     pub(crate) unconfirmed: u64,
     /// Smoothed, of the worker and channel where it is longest.
     pub(crate) rtt_us: f64,
+    /// The variance of that.
+    pub(crate) rtt_variance_us: f64,
+    /// What the far side confirmed; its bytes as if all packets had the mean size of those sent.
+    pub(crate) confirmed: Traffic,
     /// Whether the far side does not answer on it.
     pub(crate) troubled: bool,
+    /// Whether BFD keeps it out of service.
+    pub(crate) out_of_service: bool,
+    /// How BFD stands on it, if it is watched.
+    pub(crate) bfd: Option<BfdStatus>,
+}
+
+/// The BFD session of a path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BfdStatus {
+    /// `admin-down`, `down`, `init` or `up`.
+    pub(crate) state: String,
+    /// What the far side last said.
+    pub(crate) remote_state: String,
+    /// Why it last went down.
+    pub(crate) diagnostic: String,
+    /// How often it came up.
+    pub(crate) ups: u64,
+    /// How often it went down.
+    pub(crate) flaps: u64,
+    pub(crate) interval_ms: f64,
+    pub(crate) detection_ms: f64,
+    /// What is left of its hold-down.
+    pub(crate) held_down_ms: f64,
+    pub(crate) heard_packets: u64,
+    pub(crate) sent_packets: u64,
 }
 
 /// A next hop that is asked for by its IP address.
@@ -210,7 +239,22 @@ pub(crate) fn sample() -> Status {
                 resent: one(1),
                 unconfirmed: 3,
                 rtt_us: 10_250.4,
+                rtt_variance_us: 12.5,
+                confirmed: one(5),
                 troubled: false,
+                out_of_service: true,
+                bfd: Some(BfdStatus {
+                    state: "up".into(),
+                    remote_state: "up".into(),
+                    diagnostic: "detection time expired".into(),
+                    ups: 2,
+                    flaps: 1,
+                    interval_ms: 10.0,
+                    detection_ms: 30.0,
+                    held_down_ms: 850.0,
+                    heard_packets: 70,
+                    sent_packets: 71,
+                }),
             }],
         }],
         neighbours: vec![NeighbourStatus {

@@ -75,6 +75,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
                 weight: 1,
                 channels: 1,
                 mtu: 9_000,
+                bfd: None,
             }],
         }],
         recovery: RecoverySettings {

@@ -141,6 +141,7 @@ fn check_path(path: &PathDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         channels: u8::try_from(path.channels.or(1)?).ok()?,
         rtt: path.rtt.or(DEFAULT_RTT)?,
         mtu: mtu?,
+        bfd: path.bfd?,
     })
 }
 

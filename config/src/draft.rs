@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
-    Absent, Carry, Control, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role,
+    Absent, Bfd, Carry, Control, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role,
     Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
@@ -110,6 +110,7 @@ pub(crate) struct PathDraft {
     pub(crate) channels: Field<u32>,
     pub(crate) rtt: Field<Span>,
     pub(crate) mtu: Field<u32>,
+    pub(crate) bfd: Option<Option<Bfd>>,
 }
 
 /// `[[tenant]]`.

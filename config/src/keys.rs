@@ -133,6 +133,11 @@ pub const PATH: Section = Section {
         optional("channels", "1", "outer flows on it"),
         optional("rtt", "\"10ms\"", "round-trip time"),
         optional("mtu", "1500", "largest outer IP packet"),
+        optional("bfd", "false", "whether BFD watches it; the far side must do so too"),
+        optional("bfd_interval", "\"10ms\"", "time between two packets of BFD"),
+        optional("bfd_multiplier", "3", "so many lost in a row take it out of service"),
+        optional("bfd_hops", "1", "hops between the gateways"),
+        optional("hold_down", "\"1s\"", "how long it waits when it came back"),
     ],
 };
 

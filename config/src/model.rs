@@ -281,6 +281,21 @@ pub struct Path {
     pub rtt: Span,
     /// Largest outer IP packet, in bytes.
     pub mtu: u32,
+    /// Whether, and how, BFD watches it.
+    pub bfd: Option<Bfd>,
+}
+
+/// How BFD watches a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bfd {
+    /// Time between two packets, either way: 1 ms to 10 s.
+    pub interval: Span,
+    /// So many lost in a row take the path out of service: 1 to 50.
+    pub multiplier: u8,
+    /// Hops that a packet may take: 1 to 254.
+    pub hops: u8,
+    /// How long a path that came back waits at first: up to a minute.
+    pub hold_down: Span,
 }
 
 /// What the share of a path follows.

@@ -18,8 +18,8 @@ use crate::keys::{
 };
 use crate::mac::Mac;
 use crate::model::{
-    Absent, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share, Ttl,
-    XdpMode,
+    Absent, Bfd, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share,
+    Ttl, XdpMode,
 };
 use crate::prefix::Prefix;
 use crate::read_tenants::read_tenant;
@@ -421,9 +421,43 @@ fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathDraft {
         channels: entries.count("channels", 1..=64, report),
         rtt: entries.quantity("rtt", TIMES, report),
         mtu: entries.count("mtu", MTUS, report),
+        bfd: read_bfd(entries, report),
     }
 }
 
+/// How BFD watches a path: the inner `None` if it does not, the outer one if a key is wrong. Keys
+/// that would say how are refused while it does not.
+fn read_bfd(entries: &Entries<'_>, report: &mut Report<'_>) -> Option<Option<Bfd>> {
+    let on = entries.flag("bfd", report);
+    let interval = entries.quantity("bfd_interval", BFD_INTERVALS, report);
+    let multiplier = entries.count("bfd_multiplier", 1..=50, report);
+    let hops = entries.count("bfd_hops", 1..=254, report);
+    let hold_down = entries.quantity("hold_down", HOLD_DOWNS, report);
+    let on = on.or(false)?;
+    let place = |given: bool, at: usize| given.then_some(at);
+    let how = [
+        place(!interval.is_absent(), interval.at(entries.at)),
+        place(!multiplier.is_absent(), multiplier.at(entries.at)),
+        place(!hops.is_absent(), hops.at(entries.at)),
+        place(!hold_down.is_absent(), hold_down.at(entries.at)),
+    ];
+    if let (false, Some(at)) = (on, how.into_iter().flatten().next()) {
+        let what = "the key says how BFD watches the path, and it does not";
+        report.error(at, what, "add bfd = true, or remove the key");
+    }
+    let bfd = Bfd {
+        interval: interval.or(Span(10_000_000))?,
+        multiplier: u8::try_from(multiplier.or(3)?).ok()?,
+        hops: u8::try_from(hops.or(1)?).ok()?,
+        hold_down: hold_down.or(Span(1_000_000_000))?,
+    };
+    Some(on.then_some(bfd))
+}
+
+/// What a loaded machine can keep, up to what nobody would wait for.
+const BFD_INTERVALS: std::ops::RangeInclusive<Span> = Span(1_000_000)..=Span(10_000_000_000);
+/// None, up to a minute.
+const HOLD_DOWNS: std::ops::RangeInclusive<Span> = Span(0)..=Span(60_000_000_000);
 /// Times that make sense between two sites, and leave arithmetic on them room.
 const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000);
 /// Memory that some burst of jumbo frames fits in, up to what a machine may have.

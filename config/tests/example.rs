@@ -82,6 +82,10 @@ fn what_it_comments_out_as_defaults_is_accepted() {
         "ports",
         "socket",
         "metrics",
+        "bfd_interval",
+        "bfd_multiplier",
+        "bfd_hops",
+        "hold_down",
     ];
     let mut text = String::new();
     for line in Config::example().lines() {

@@ -61,6 +61,8 @@ drop_reasons! {
         "From the WAN, for this gateway's tunnel, from an address that is no configured peer.",
     WanStaleSession "wan_stale_session"
         "From the WAN, numbered in a session that is not the present one.",
+    WanBfd "wan_bfd"
+        "From the WAN, a BFD packet that is malformed, or that no session here takes.",
     WanForUs "wan_for_us"
         "From the WAN, addressed to this gateway, and nothing it serves.",
     LocalRate "local_rate"

@@ -51,6 +51,7 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
                 weight: 1,
                 channels: 2,
                 mtu: 1_500,
+                bfd: None,
             }],
         }],
         recovery: RecoverySettings {

@@ -93,6 +93,9 @@ impl fmt::Display for PathScenario {
         if let Some(burst) = does.burst {
             write!(f, ",burst={burst}")?;
         }
+        if let Some(interval) = self.bfd {
+            write!(f, ",bfd={}", Span(interval))?;
+        }
         for down in &does.down {
             write!(f, ",down={}..{}", Span(down.start), Span(down.end))?;
         }

@@ -13,8 +13,8 @@ use crate::scenario::PathScenario;
 const MAX_DELAY: Nanos = 60_000_000_000;
 
 /// What a path's text may say.
-const KEYS: [&str; 8] =
-    ["rate", "delay", "loss", "burst", "reorder", "duplicate", "corrupt", "down"];
+const KEYS: [&str; 9] =
+    ["rate", "delay", "loss", "burst", "reorder", "duplicate", "corrupt", "bfd", "down"];
 
 /// A path that cannot be understood, or cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +27,8 @@ pub struct PathError {
 impl FromStr for PathScenario {
     type Err = PathError;
 
-    /// `NAME[,KEY=VALUE]..` with the keys rate, delay, loss, burst, reorder, duplicate, corrupt and
-    /// down; only `down=START..END` may be said more than once.
+    /// `NAME[,KEY=VALUE]..` with the keys rate, delay, loss, burst, reorder, duplicate, corrupt, bfd
+    /// and down; only `down=START..END` may be said more than once.
     fn from_str(text: &str) -> Result<Self, PathError> {
         let fail = |what: String| PathError { path: text.escape_debug().to_string(), what };
         let mut parts = text.split(',');
@@ -36,7 +36,7 @@ impl FromStr for PathScenario {
         if name.is_empty() || name.contains('=') {
             return Err(fail("begin with a name, as in \"wan1,delay=5ms\"".into()));
         }
-        let mut impairments = Impairments::default();
+        let mut path = Self { name: name.to_owned(), does: Impairments::default(), bfd: None };
         let mut seen: Vec<&str> = Vec::new();
         for part in parts {
             let Some((key, value)) = part.split_once('=') else {
@@ -50,15 +50,16 @@ impl FromStr for PathScenario {
             if !KEYS.contains(&key) {
                 return Err(fail(format!("{key}: not known; there are {}", KEYS.join(", "))));
             }
-            set(&mut impairments, key, value).map_err(|error| fail(format!("{key}: {error}")))?;
+            set(&mut path, key, value).map_err(|error| fail(format!("{key}: {error}")))?;
         }
-        check(&impairments).map_err(|(key, error)| fail(format!("{key}: {error}")))?;
-        Ok(Self { name: name.to_owned(), does: impairments })
+        check(&path.does).map_err(|(key, error)| fail(format!("{key}: {error}")))?;
+        Ok(path)
     }
 }
 
 /// Sets what `key` says; the error is what is wrong with the value.
-pub(crate) fn set(impairments: &mut Impairments, key: &str, value: &str) -> Result<(), ValueError> {
+pub(crate) fn set(path: &mut PathScenario, key: &str, value: &str) -> Result<(), ValueError> {
+    let impairments = &mut path.does;
     match key {
         "rate" => impairments.rate = Some(rate(value)?),
         "delay" => impairments.delay = delay(value)?,
@@ -67,6 +68,7 @@ pub(crate) fn set(impairments: &mut Impairments, key: &str, value: &str) -> Resu
         "reorder" => impairments.reorder = probability(value)?,
         "duplicate" => impairments.duplicate = probability(value)?,
         "corrupt" => impairments.corrupt = probability(value)?,
+        "bfd" => path.bfd = Some(interval(value)?),
         "down" => impairments.down.push(outage(value)?),
         _ => return Err(wrong(key, "is not known", format!("there are {}", KEYS.join(", ")))),
     }
@@ -113,6 +115,15 @@ fn delay(value: &str) -> Result<Nanos, ValueError> {
         ));
     }
     Ok(delay)
+}
+
+/// The time between two packets of BFD.
+fn interval(value: &str) -> Result<Nanos, ValueError> {
+    let interval = span(value)?;
+    if !(1_000_000..=10_000_000_000).contains(&interval) {
+        return Err(wrong(value, "is no time between packets of BFD", "from 1ms to 10s"));
+    }
+    Ok(interval)
 }
 
 fn span(value: &str) -> Result<Nanos, ValueError> {

@@ -11,10 +11,13 @@ use crate::link::{Impairments, LinkCounters};
 use crate::scenario::{Bounds, Scenario, Source};
 
 mod endpoints;
+mod health;
 mod tenants;
 mod traffic;
 
 pub use endpoints::{Completion, Endpoints, MessageReport};
+pub use health::PathEventReport;
+pub(crate) use health::path_events;
 pub use tenants::TenantReport;
 pub(crate) use tenants::tenants;
 pub use traffic::TrafficReport;
@@ -37,6 +40,9 @@ pub struct Report {
     /// What tenants did, the default one first; nothing without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<TenantReport>,
+    /// What happened to the paths that BFD watches, by site and in the order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub path_events: Vec<PathEventReport>,
     /// Why the input could not be read to its end: what could be read was played.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
@@ -93,6 +99,9 @@ pub struct PathReport {
     pub duplicate: f64,
     /// Probability of being altered.
     pub corrupt: f64,
+    /// Nanoseconds between two packets of BFD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bfd_ns: Option<Nanos>,
     /// Outages, in nanoseconds from the start of the play.
     pub down_ns: Vec<[Nanos; 2]>,
 }
@@ -187,7 +196,7 @@ impl ScenarioReport {
             paths: scenario
                 .paths
                 .iter()
-                .map(|path| PathReport::new(&path.name, &path.does))
+                .map(|path| PathReport::new(&path.name, &path.does, path.bfd))
                 .collect(),
             tenants: scenario.tenants.iter().map(ToString::to_string).collect(),
             restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
@@ -197,7 +206,7 @@ impl ScenarioReport {
 }
 
 impl PathReport {
-    fn new(name: &str, does: &Impairments) -> Self {
+    fn new(name: &str, does: &Impairments, bfd: Option<Nanos>) -> Self {
         let Impairments { rate, delay, loss, burst, reorder, duplicate, corrupt, ref down } = *does;
         Self {
             name: name.to_owned(),
@@ -208,6 +217,7 @@ impl PathReport {
             reorder,
             duplicate,
             corrupt,
+            bfd_ns: bfd,
             down_ns: down.iter().map(|span| [span.start, span.end]).collect(),
         }
     }

@@ -7,7 +7,7 @@ use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::hosts::{self, Hosts};
 use crate::network::{Load, Network, Place};
-use crate::report::{self, GatewayReport, Gateways, Report, ScenarioReport, Wan};
+use crate::report::{self, GatewayReport, Gateways, Report, ScenarioReport, Wan, path_events};
 use crate::restart::Restart;
 use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
@@ -191,6 +191,10 @@ impl<'a> Run<'a> {
         let line_bytes = counters.iter().flatten().map(|link| link.line_bytes).sum();
         // What is under way keeps packet buffers of its gateway.
         self.network.clear();
+        let sites = self.sites.iter().enumerate();
+        let events =
+            sites.flat_map(|(side, site)| path_events(self.scenario, side, site.gateway(), start));
+        let path_events = events.collect();
         self.sites.iter_mut().for_each(|site| site.close(self.now));
         let mut gateways = self.sites.iter().zip(&self.former).map(|(site, former)| {
             let lives = former.iter().chain([site]);
@@ -211,6 +215,7 @@ impl<'a> Run<'a> {
             wan: Wan::new(self.scenario, &counters, self.hosts.span()),
             gateways,
             tenants,
+            path_events,
             errors: self.hosts.errors(),
         })
     }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use dataplane::time::Nanos;
 use pipelines::gateway::{Numbering, Prefix};
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub struct PathScenario {
     pub name: String,
     /// What it does to frames.
     pub does: Impairments,
+    /// The gateways watch it by BFD: the time between two packets, three of which may be lost.
+    pub bfd: Option<Nanos>,
 }
 
 /// The ways to number packets, by the names they are given by.

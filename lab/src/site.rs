@@ -11,8 +11,8 @@ use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MILLISECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
-    Absent, Behind, Carry, Gateway, NextHop, Oversize, PathSettings, PeerSettings, PortSettings,
-    RecoverySettings, Role, Settings, SettingsError, Ttl,
+    Absent, Behind, BfdSettings, Carry, Gateway, NextHop, Oversize, PathSettings, PeerSettings,
+    PortSettings, RecoverySettings, Role, Settings, SettingsError, Ttl,
 };
 
 use crate::random::Random;
@@ -225,6 +225,7 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         weight: 1,
         channels,
         mtu: scenario.bounds.mtu,
+        bfd: path.bfd.map(|interval| BfdSettings { interval, ..BfdSettings::default() }),
     });
     Settings {
         address: address(side),

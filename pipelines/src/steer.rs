@@ -12,6 +12,8 @@
 
 use std::net::IpAddr;
 
+use crate::bfd::datagram::{MULTI_HOP, SINGLE_HOP};
+
 const UDP: u8 = 17;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
@@ -20,6 +22,7 @@ const IPV6_LEN: usize = 40;
 ///
 /// - A tunnel packet, sent to `ours` and one of the UDP ports from `first_udp_port` on, one a
 ///   worker: the worker of that port.
+/// - BFD sent to `ours`: worker 0.
 /// - Other IP: by a hash of both addresses and the VLAN, the same in either direction.
 /// - What is not IP, or too short to tell: worker 0.
 ///
@@ -38,6 +41,9 @@ pub fn owner(head: &[u8], workers: usize, first_udp_port: u16, ours: IpAddr) -> 
         _ => None,
     };
     let Some(pair) = pair else { return Some(0) };
+    if matches!(pair.udp_port, Some(SINGLE_HOP | MULTI_HOP)) {
+        return Some(0);
+    }
     let channel = pair.udp_port.and_then(|port| port.checked_sub(first_udp_port));
     Some(match channel.map(usize::from) {
         Some(worker) if worker < workers => worker,

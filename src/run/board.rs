@@ -142,7 +142,11 @@ fn peer(peer: &config::model::Peer, config: &Config) -> status::PeerStatus {
         resent: Traffic::default(),
         unconfirmed: 0,
         rtt_us: 0.0,
+        rtt_variance_us: 0.0,
+        confirmed: Traffic::default(),
         troubled: false,
+        out_of_service: false,
+        bfd: None,
     };
     status::PeerStatus {
         name: peer.name.clone(),
@@ -236,8 +240,31 @@ fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
         to.sent.add(from.sent.packets, from.sent.bytes);
         to.resent.add(from.resent.packets, from.resent.bytes);
         to.unconfirmed += from.unconfirmed;
-        to.rtt_us = to.rtt_us.max(from.rtt as f64 / 1e3);
+        let rtt = (from.rtt as f64 / 1e3, from.rtt_variance as f64 / 1e3);
+        if rtt.0 > to.rtt_us {
+            (to.rtt_us, to.rtt_variance_us) = rtt;
+        }
+        to.confirmed.add(from.confirmed.packets, from.confirmed.bytes);
         to.troubled |= from.troubled;
+        to.out_of_service |= from.out_of_service;
+        to.bfd = to.bfd.take().or(from.bfd.map(bfd));
+    }
+}
+
+/// A session as it is shown. One worker has it.
+fn bfd(of: pipelines::gateway::BfdStatus) -> status::BfdStatus {
+    let milliseconds = |nanos: u64| nanos as f64 / 1e6;
+    status::BfdStatus {
+        state: of.state.name().to_owned(),
+        remote_state: of.remote_state.name().to_owned(),
+        diagnostic: of.diagnostic.name().to_owned(),
+        ups: of.ups,
+        flaps: of.downs,
+        interval_ms: milliseconds(of.interval),
+        detection_ms: milliseconds(of.detection_time),
+        held_down_ms: milliseconds(of.held_down),
+        heard_packets: of.heard,
+        sent_packets: of.sent,
     }
 }
 

@@ -220,6 +220,11 @@ fn gateway(shared: &Shared, index: usize, pool: &Rc<Pool>, seed: u64) -> Result<
     let mut settings = settings::gateway(&shared.config, &macs);
     // The configuration has made sure that they exist.
     settings.udp_port = settings.udp_port.saturating_add(index as u16);
+    if index > 0 {
+        // One session a path: the first worker's.
+        let paths = settings.peers.iter_mut().flat_map(|peer| &mut peer.paths);
+        paths.for_each(|path| path.bfd = None);
+    }
     Gateway::new(settings, Rc::clone(pool), Time::ZERO, seed).map_err(|error| error.to_string())
 }
 

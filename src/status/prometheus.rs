@@ -175,11 +175,18 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     };
     page.traffic("path_sent", "Sent on a path, first copies", of(|path| path.sent))?;
     page.traffic("path_resent", "Sent on a path again", of(|path| path.resent))?;
-    let gauges: [Figure<super::PathStatus, f64>; 3] = [
+    page.traffic("path_confirmed", "Confirmed by the far side", of(|path| path.confirmed))?;
+    let gauges: [Figure<super::PathStatus, f64>; 5] = [
         ("path_unconfirmed_packets", "gauge", "Sent and not confirmed.", |path| {
             path.unconfirmed as f64
         }),
         ("path_rtt_seconds", "gauge", "Smoothed round trip.", |path| path.rtt_us / 1e6),
+        ("path_rtt_variance_seconds", "gauge", "How much it varies.", |path| {
+            path.rtt_variance_us / 1e6
+        }),
+        ("path_out_of_service", "gauge", "Whether BFD keeps it out of service.", |path| {
+            path.out_of_service.into()
+        }),
         ("path_troubled", "gauge", "Whether the far side does not answer.", |path| {
             path.troubled.into()
         }),
@@ -190,6 +197,31 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             let labels = labels(names);
             let labels = labels.each_ref().map(|(label, text)| (*label, text.as_str()));
             page.sample(name, &labels, pick(path))?;
+        }
+    }
+    let sessions: [Figure<super::BfdStatus, f64>; 6] = [
+        ("path_bfd_up", "gauge", "Whether the path's BFD session is up.", |bfd| {
+            f64::from(bfd.state == "up")
+        }),
+        ("path_bfd_remote_up", "gauge", "Whether the far side says so.", |bfd| {
+            f64::from(bfd.remote_state == "up")
+        }),
+        ("path_bfd_ups_total", "counter", "Times it came up.", |bfd| bfd.ups as f64),
+        ("path_bfd_flaps_total", "counter", "Times it went down.", |bfd| bfd.flaps as f64),
+        ("path_bfd_detection_seconds", "gauge", "Silence after which it goes down.", |bfd| {
+            bfd.detection_ms / 1e3
+        }),
+        ("path_bfd_held_down_seconds", "gauge", "Until it is in service again.", |bfd| {
+            bfd.held_down_ms / 1e3
+        }),
+    ];
+    for (name, kind, help, pick) in sessions {
+        page.metric(name, kind, help)?;
+        for (names, path) in &all {
+            let Some(bfd) = &path.bfd else { continue };
+            let labels = labels(names);
+            let labels = labels.each_ref().map(|(label, text)| (*label, text.as_str()));
+            page.sample(name, &labels, pick(bfd))?;
         }
     }
     Ok(())

@@ -154,10 +154,11 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     ]);
     for peer in &status.peers {
         for path in &peer.paths {
-            let state = match (peer.up, path.troubled) {
-                (false, _) => "down",
-                (true, true) => "in trouble",
-                (true, false) => "up",
+            let state = match (peer.up, path.out_of_service, path.troubled) {
+                (false, ..) => "down",
+                (true, true, _) => "out of service",
+                (true, false, true) => "in trouble",
+                (true, false, false) => "up",
             };
             table.row([
                 path.name.clone(),
@@ -171,6 +172,40 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
             ]);
         }
     }
+    table.write(output, 0)?;
+    sessions(status, output)
+}
+
+/// The BFD sessions of paths, if there are any.
+fn sessions(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let paths = status.peers.iter().flat_map(|peer| &peer.paths);
+    let watched: Vec<_> = paths.filter_map(|path| Some((&path.name, path.bfd.as_ref()?))).collect();
+    if watched.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        ("BFD OF", LEFT),
+        ("STATE", LEFT),
+        ("FAR SIDE", LEFT),
+        ("UPS", RIGHT),
+        ("FLAPS", RIGHT),
+        ("DETECTS IN ms", RIGHT),
+        ("HELD DOWN ms", RIGHT),
+        ("LAST DOWN BY", LEFT),
+    ]);
+    for (name, bfd) in watched {
+        table.row([
+            name.clone(),
+            bfd.state.clone(),
+            bfd.remote_state.clone(),
+            bfd.ups.to_string(),
+            bfd.flaps.to_string(),
+            format!("{:.0}", bfd.detection_ms),
+            format!("{:.0}", bfd.held_down_ms),
+            bfd.diagnostic.clone(),
+        ]);
+    }
+    writeln!(output)?;
     table.write(output, 0)
 }
 

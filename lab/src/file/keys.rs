@@ -47,6 +47,7 @@ pub(super) const PATH: Section = Section {
         optional("reorder", "0.01", "probability"),
         optional("duplicate", "0.01", "probability"),
         optional("corrupt", "1e-4", "probability"),
+        optional("bfd", "\"10ms\"", "1ms to 10s, between packets of BFD"),
         optional("down", "[\"1s..1.2s\"]", "times in which all is lost"),
     ],
 };

@@ -130,7 +130,7 @@ fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathScenario {
         path.name = (*name).to_owned();
     }
     for key in PATH.keys.iter().filter(|key| !["name", "down"].contains(&key.name)) {
-        let set = |value: String| path::set(&mut path.does, key.name, &value).map_err(of(key.name));
+        let set = |value: String| path::set(&mut path, key.name, &value).map_err(of(key.name));
         let _ = entries.scalar(key.name, report).and_then(report, set);
     }
     let outages = entries.list("down", report, |value| {

@@ -8,8 +8,9 @@ use dataplane::memory::Packet;
 use dataplane::port::TxQueue;
 use dataplane::time::{Nanos, SECOND, Time};
 
+use super::detour::detour;
 use super::hops::{readdressed, rerouted};
-use super::peer::{Peer, Timer, detour};
+use super::peer::{Peer, Timer};
 use super::session::Outcome;
 use super::transparent::{arrive, told};
 use super::{Common, wan_to_lan};
@@ -68,7 +69,7 @@ pub(super) fn tend_sender(
     }
     sender.probed(now);
     common.wheel.set(timer, sender.probe_due().unwrap_or(Time::NEVER));
-    let (next, cut, turn) = (sender.replay.next(), sender.is_cut(), sender.unanswered);
+    let (next, cut, turn) = (sender.replay.next(), sender.is_avoided(), sender.unanswered);
     let around = if cut { detour(&peer.senders, channel, turn) } else { None };
     for by in iter::once(channel).chain(around) {
         let probe = Draft::probe(channel as u8, next, now.0);
@@ -122,6 +123,7 @@ fn send_feedback(
         common.counters.nacks_sent += u64::from(asked > 0);
         common.counters.numbers_asked += asked;
         let back = receiver.back;
+        let back = peer.in_service(back);
         send(common, peer, back, draft, Place::First, queues);
         if !full {
             break;
@@ -320,8 +322,10 @@ fn on_feedback(
         if is_own_way {
             sender.heard(now);
         }
-        let way = if sender.is_cut() { around } else { channel };
-        if sender.replay.confirm(block.cumulative, &mut common.memory) > 0 {
+        let way = if sender.is_avoided() { around } else { channel };
+        let confirmed = sender.replay.confirm(block.cumulative, &mut common.memory);
+        if confirmed > 0 {
+            sender.confirmed += u64::from(confirmed);
             sender.answered(now);
             let step = sender.rtt.smoothed() / 16;
             sender.confirmations.note(block.cumulative, now, step);

@@ -12,6 +12,8 @@
 mod classify;
 mod control;
 mod counters;
+mod detour;
+mod health;
 mod hops;
 mod lan_to_wan;
 mod own;
@@ -26,6 +28,7 @@ mod transparent;
 mod ttl;
 mod wan_to_lan;
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use dataplane::memory::{Packet, Pool};
@@ -35,6 +38,7 @@ use dataplane::wheel::{TimerId, Wheel};
 use dataplane::worker::Pipeline;
 
 pub use counters::{Counters, Traffic};
+pub use health::{BfdStatus, PathEvent, PathEventKind};
 use hops::Hops;
 use own::Own;
 use peer::{Peer, TIMERS, Timer};
@@ -59,6 +63,7 @@ struct Common {
     shield: Option<Shield>,
     hops: Hops,
     own: Own,
+    path_events: VecDeque<PathEvent>,
     /// Told of every packet that the shield absorbs.
     absorbed: Option<Watch>,
 }
@@ -99,6 +104,7 @@ impl Gateway {
             let nonce = nonce(seed, index as u64);
             let peer = Peer::new(&settings, peer, index, nonce, &mut hops.neighbours, start);
             wheel.set(peer.timer(Timer::Hello), start);
+            wheel.set(peer.timer(Timer::Health), start);
             peers.push(peer);
         }
         let local = settings.ports.iter().map(|port| {
@@ -114,6 +120,7 @@ impl Gateway {
         let shield =
             settings.has_shield().then(|| Shield::new(streams, nonce(seed, u64::from(u32::MAX))));
         let own = Own::new(&settings);
+        let path_events = VecDeque::new();
         let absorbed = None;
         let common = Common {
             settings,
@@ -125,6 +132,7 @@ impl Gateway {
             shield,
             hops,
             own,
+            path_events,
             absorbed,
         };
         Ok(Self { common, peers, local, last_peer: 0 })
@@ -224,6 +232,7 @@ impl Pipeline for Gateway {
             };
             match Timer::from_index(timer.0 % TIMERS) {
                 Timer::Hello => control::send_hello(&mut self.common, peer, now, queues),
+                Timer::Health => health::tend(&mut self.common, peer, now, queues),
                 Timer::Hold if peer.streams.is_some() => {
                     arrive::give_up_aged(&mut self.common, peer, now, queues);
                 }

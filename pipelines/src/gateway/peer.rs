@@ -7,6 +7,8 @@ use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, Time};
 use dataplane::wheel::TimerId;
 
 use super::counters::Traffic;
+use super::detour::detour;
+use super::health::Health;
 use super::hops::Hop;
 use super::session::Session;
 use super::settings::{
@@ -34,6 +36,8 @@ pub(super) struct Sender {
     pub(super) outer: Outer,
     /// Where it leaves to: nothing does while that is not known.
     pub(super) hop: Hop,
+    /// The peer's path that it is of.
+    pub(super) path: usize,
     /// The WAN port it leaves by.
     pub(super) port: usize,
     /// Bytes of the largest IP packet of its path.
@@ -54,10 +58,16 @@ pub(super) struct Sender {
     counted: Time,
     /// When the far side last answered by this channel's own way.
     heard: Time,
+    /// Its path is out of service.
+    pub(super) down: bool,
+    /// The number to go on with, and the one to end before, of what is to be sent again by others.
+    pub(super) again: Option<(Seq, Seq)>,
     /// Numbered packets, first copies only.
     pub(super) sent: Traffic,
     /// Packets sent again.
     pub(super) resent: Traffic,
+    /// Packets that the far side confirmed.
+    pub(super) confirmed: u64,
 }
 
 /// The receive side of one of the peer's channels.
@@ -86,6 +96,7 @@ pub(super) struct Peer {
     pub(super) absent: Absent,
     pub(super) lan: usize,
     pub(super) session: Session,
+    pub(super) health: Health,
     pub(super) senders: Vec<Sender>,
     pub(super) receivers: Vec<Receiver>,
     /// Next number of each of our lanes.
@@ -106,7 +117,7 @@ pub(super) struct Peer {
 }
 
 /// Timers of a peer: its own, then one a sender, then one a receiver.
-const OWN_TIMERS: u32 = 2;
+const OWN_TIMERS: u32 = 3;
 /// Timers a peer needs.
 pub(super) const TIMERS: u32 = OWN_TIMERS + 2 * MAX_CHANNELS as u32;
 
@@ -115,6 +126,7 @@ pub(super) const TIMERS: u32 = OWN_TIMERS + 2 * MAX_CHANNELS as u32;
 pub(super) enum Timer {
     Hello,
     Hold,
+    Health,
     Sender(usize),
     Receiver(usize),
 }
@@ -126,6 +138,7 @@ impl Timer {
         match index {
             0 => Self::Hello,
             1 => Self::Hold,
+            2 => Self::Health,
             n if n < OWN_TIMERS + channels => Self::Sender((n - OWN_TIMERS) as usize),
             n => Self::Receiver((n - OWN_TIMERS - channels) as usize),
         }
@@ -135,6 +148,7 @@ impl Timer {
         match self {
             Self::Hello => 0,
             Self::Hold => 1,
+            Self::Health => 2,
             Self::Sender(channel) => OWN_TIMERS + channel as u32,
             Self::Receiver(channel) => OWN_TIMERS + (MAX_CHANNELS + channel) as u32,
         }
@@ -202,24 +216,14 @@ pub(super) fn tail_delay(rtt: Nanos) -> Nanos {
     (rtt / 16).clamp(100 * MICROSECOND, 2 * MILLISECOND)
 }
 
-/// A channel that leaves by another port than `via` and is not cut: another one each `turn`.
-#[cold]
-pub(super) fn detour(senders: &[Sender], via: usize, turn: u32) -> Option<usize> {
-    let own = senders.get(via)?.port;
-    let goes = |sender: &Sender| sender.port != own && !sender.is_cut() && sender.hop.mac.is_some();
-    let others = || senders.iter().enumerate().filter(|(_, sender)| goes(sender));
-    let turn = turn as usize % others().count().max(1);
-    others().nth(turn).map(|(channel, _)| channel)
-}
-
 impl Peer {
     /// The channel that a packet of `lane` leaves by: the lane's own, or another one while that is
-    /// cut. The far side restores the order of the lane, whichever way its packets come.
+    /// avoided. The far side restores the order of the lane, whichever way its packets come.
     #[inline]
     pub(super) fn channel_of(&self, lane: usize) -> usize {
         let own = self.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
-        let cut = self.senders.get(own).is_some_and(Sender::is_cut);
-        let around = if cut { detour(&self.senders, own, lane as u32) } else { None };
+        let avoided = self.senders.get(own).is_some_and(Sender::is_avoided);
+        let around = if avoided { detour(&self.senders, own, lane as u32) } else { None };
         around.unwrap_or(own)
     }
 
@@ -270,6 +274,7 @@ impl Peer {
             absent: peer.absent,
             lan: peer.lan,
             session: Session::new(&peer.key, nonce, rtt, now),
+            health: Health::new(settings, peer, index, nonce, now),
             lane_channel: spread_lanes(peer, &senders),
             senders,
             receivers: Vec::with_capacity(MAX_CHANNELS),
@@ -327,6 +332,7 @@ impl Peer {
             received: Traffic::default(),
             repaired: 0,
         });
+        self.forget_again();
         let ours = self.senders.len().max(1);
         let receivers = self.receivers.iter_mut().enumerate();
         receivers.for_each(|(channel, receiver)| receiver.back = channel % ours);
@@ -369,7 +375,7 @@ fn senders(
     now: Time,
 ) -> Vec<Sender> {
     let mut senders = Vec::new();
-    for path in &peer.paths {
+    for (number, path) in peer.paths.iter().enumerate() {
         for _ in 0..path.channels {
             let Some(port) = settings.ports.get(path.port) else { continue };
             let channel = senders.len() as u8;
@@ -380,6 +386,7 @@ fn senders(
             senders.push(Sender {
                 outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
                 hop,
+                path: number,
                 port: path.port,
                 mtu: path.mtu as usize,
                 largest: (path.mtu as usize).saturating_sub(overhead),
@@ -392,8 +399,11 @@ fn senders(
                 vain: 0,
                 counted: Time::ZERO,
                 heard: Time::ZERO,
+                down: false,
+                again: None,
                 sent: Traffic::default(),
                 resent: Traffic::default(),
+                confirmed: 0,
             });
         }
     }
@@ -457,6 +467,7 @@ mod tests {
             weight,
             channels,
             mtu: 9_000,
+            bfd: None,
         };
         let peer = PeerSettings {
             name: "b".into(),

@@ -133,6 +133,28 @@ pub struct PathSettings {
     pub channels: u8,
     /// Largest outer IP packet, in bytes.
     pub mtu: u32,
+    /// Whether, and how, BFD watches it.
+    pub bfd: Option<BfdSettings>,
+}
+
+/// How BFD (RFC 5880) watches a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BfdSettings {
+    /// Time between two packets, either way: 1 ms to 10 s.
+    pub interval: Nanos,
+    /// So many of them lost in a row take the path out of service; at least 1.
+    pub multiplier: u8,
+    /// Hops that a packet may take: 1 as in RFC 5881, more as in RFC 5883.
+    pub hops: u8,
+    /// How long a path that came back waits until it is in service again; longer the more it flaps.
+    pub hold_down: Nanos,
+}
+
+impl Default for BfdSettings {
+    /// Three packets of ten milliseconds, over one hop.
+    fn default() -> Self {
+        Self { interval: 10 * MILLISECOND, multiplier: 3, hops: 1, hold_down: 1_000 * MILLISECOND }
+    }
 }
 
 /// How packets between two gateways are numbered. Both must do it alike.
@@ -333,6 +355,13 @@ impl Settings {
             }
             if path.weight == 0 || path.channels == 0 {
                 return fail(format!("path {}: weight and channels are at least 1", path.name));
+            }
+            let intervals = MILLISECOND..=10_000 * MILLISECOND;
+            let is_sound = |bfd: BfdSettings| {
+                intervals.contains(&bfd.interval) && bfd.multiplier > 0 && bfd.hops > 0
+            };
+            if !path.bfd.is_none_or(is_sound) {
+                return fail(format!("path {}: BFD of 1 ms to 10 s, at least 1 lost", path.name));
             }
         }
         let channels: usize = peer.paths.iter().map(|path| usize::from(path.channels)).sum();

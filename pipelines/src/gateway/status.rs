@@ -3,6 +3,7 @@
 use dataplane::time::{Nanos, Time};
 
 use super::counters::Traffic;
+use super::health::BfdStatus;
 use super::peer::Peer;
 use super::{Gateway, PeerSettings};
 
@@ -36,8 +37,17 @@ pub struct PathStatus {
     pub unconfirmed: u64,
     /// The smoothed round trip, of the channel where it is longest.
     pub rtt: Nanos,
+    /// Its variance, on that channel.
+    pub rtt_variance: Nanos,
+    /// Packets that were confirmed, and their bytes: counted in packets, each taken to have the
+    /// mean size of those sent.
+    pub confirmed: Traffic,
     /// Whether the far side does not answer on one of its channels.
     pub troubled: bool,
+    /// Whether it is out of service: its BFD session went down, or its hold-down is not over.
+    pub out_of_service: bool,
+    /// Its BFD session, if it has one.
+    pub bfd: Option<BfdStatus>,
 }
 
 impl Gateway {
@@ -68,15 +78,22 @@ fn peer_status(peer: &Peer, settings: &PeerSettings, now: Time, status: &mut Pee
     };
     status.paths.resize(settings.paths.len(), PathStatus::default());
     let mut senders = peer.senders.iter();
-    for (path, status) in settings.paths.iter().zip(&mut status.paths) {
-        *status = PathStatus::default();
+    for (index, (path, status)) in settings.paths.iter().zip(&mut status.paths).enumerate() {
+        *status = PathStatus {
+            out_of_service: !peer.health.usable(index),
+            bfd: peer.health.status(index, now),
+            ..PathStatus::default()
+        };
         for sender in senders.by_ref().take(path.channels.into()) {
             status.sent.packets += sender.sent.packets;
             status.sent.bytes += sender.sent.bytes;
             status.resent.packets += sender.resent.packets;
             status.resent.bytes += sender.resent.bytes;
             status.unconfirmed += u64::from(sender.replay.unconfirmed());
-            status.rtt = status.rtt.max(sender.rtt.smoothed());
+            let rtt = (sender.rtt.smoothed(), sender.rtt.variance());
+            (status.rtt, status.rtt_variance) = rtt.max((status.rtt, status.rtt_variance));
+            status.confirmed.packets += sender.confirmed;
+            status.confirmed.bytes += sender.confirmed_bytes();
             status.troubled |= sender.is_cut();
         }
     }

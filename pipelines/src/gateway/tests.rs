@@ -1,5 +1,6 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod health;
 mod local;
 mod properties;
 mod roce;
@@ -51,6 +52,7 @@ fn settings(own: u8, peer: u8) -> Settings {
                 weight: 1,
                 channels: 2,
                 mtu: 1_500,
+                bfd: None,
             }],
         }],
         recovery: RecoverySettings { replay_packets: 1 << 12, ..RecoverySettings::default() },
@@ -72,13 +74,10 @@ impl Side {
     fn new(settings: Settings, seed: u64, now: Time) -> Self {
         let cut = PoolSettings { buffers: 1 << 14, buffer_bytes: 1_024, headroom: 128 };
         let pool = Rc::new(Pool::new(cut).expect("valid"));
+        let mut queues = vec![TxQueue::new(512)];
+        queues.resize_with(settings.ports.len(), || TxQueue::new(4_096));
         let gateway = Gateway::new(settings, Rc::clone(&pool), now, seed).expect("valid");
-        Self {
-            gateway,
-            pool,
-            queues: vec![TxQueue::new(512), TxQueue::new(4_096)],
-            delivered: vec![],
-        }
+        Self { gateway, pool, queues, delivered: vec![] }
     }
 
     fn receive(&mut self, port: usize, frame: &[u8], now: Time) {
@@ -97,8 +96,8 @@ impl Side {
 
 struct Bed {
     sides: [Side; 2],
-    /// In flight: (arrival, number) to (side it arrives at, bytes).
-    wire: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
+    /// In flight: (arrival, number) to (side and port it arrives at, bytes).
+    wire: BTreeMap<(u64, u64), (usize, usize, Vec<u8>)>,
     frames: u64,
     now: Time,
 }
@@ -137,8 +136,8 @@ impl Bed {
             while let Some(entry) = self.wire.first_entry()
                 && entry.key().0 <= self.now.0
             {
-                let (side, frame) = entry.remove();
-                self.sides[side].receive(WAN, &frame, self.now);
+                let (side, port, frame) = entry.remove();
+                self.sides[side].receive(port, &frame, self.now);
             }
             for side in &mut self.sides {
                 side.gateway.expire(self.now, &mut side.queues);
@@ -151,12 +150,14 @@ impl Bed {
         for from in 0..2 {
             let delivered = self.sides[from].sent(LAN);
             self.sides[from].delivered.extend(delivered);
-            for frame in self.sides[from].sent(WAN) {
-                for (delay, copy) in fate(self.frames, &frame) {
+            for port in WAN..self.sides[from].queues.len() {
+                for frame in self.sides[from].sent(port) {
+                    for (delay, copy) in fate(self.frames, &frame) {
+                        self.frames += 1;
+                        self.wire.insert((self.now.0 + delay, self.frames), (1 - from, port, copy));
+                    }
                     self.frames += 1;
-                    self.wire.insert((self.now.0 + delay, self.frames), (1 - from, copy));
                 }
-                self.frames += 1;
             }
         }
     }

@@ -48,7 +48,9 @@ impl Gateway {
                 Incoming::Malformed => DropReason::WanMalformed,
                 Incoming::BadChecksum => DropReason::WanChecksum,
                 Incoming::ForUs => {
-                    if let Some(packet) = self.heed(port, packet, now, queues) {
+                    let packet = self.hear(port, packet, now, queues);
+                    let packet = packet.and_then(|packet| self.heed(port, packet, now, queues));
+                    if let Some(packet) = packet {
                         self.common.counters.drops.count(DropReason::WanForUs, packet.len());
                     }
                     continue;

@@ -174,6 +174,13 @@ impl Replay {
         self.next
     }
 
+    /// All numbers before this one are confirmed.
+    #[inline]
+    #[must_use]
+    pub fn confirmed(&self) -> Seq {
+        self.confirmed
+    }
+
     /// Numbers sent and not confirmed.
     #[inline]
     #[must_use]

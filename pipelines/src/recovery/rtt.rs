@@ -37,6 +37,12 @@ impl Rtt {
         self.smoothed
     }
 
+    /// How much it varies: the mean deviation from the smoothed round trip.
+    #[must_use]
+    pub fn variance(&self) -> Nanos {
+        self.variance
+    }
+
     /// The least round trip seen lately.
     #[must_use]
     pub fn least(&self) -> Nanos {

@@ -7,7 +7,8 @@ use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::super::Common;
 use super::super::control::{Place, send};
-use super::super::peer::{Peer, Timer, detour, tail_delay};
+use super::super::detour::detour;
+use super::super::peer::{Peer, Timer, tail_delay};
 use crate::recovery::Rtt;
 use crate::transparent::table::Slot;
 use crate::tunnel::control::Draft;
