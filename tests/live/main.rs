@@ -9,6 +9,7 @@ mod dpdk;
 mod ends;
 mod frames;
 mod gateway;
+mod health;
 mod namespace;
 mod network;
 mod passing;
