@@ -278,7 +278,12 @@ fn on_hello(
     let measured = peer.session.rtt;
     let senders = peer.senders.iter_mut().map(|sender| &mut sender.rtt);
     let receivers = peer.receivers.iter_mut().map(|receiver| &mut receiver.rtt);
-    senders.chain(receivers).filter(|rtt| !rtt.is_measured()).for_each(|rtt| *rtt = measured);
+    for rtt in senders.chain(receivers) {
+        match rtt.is_measured() {
+            true => peer.session.sample.into_iter().for_each(|sample| rtt.seen(sample)),
+            false => *rtt = measured,
+        }
+    }
     common.wheel.set(peer.timer(Timer::Hello), peer.session.hello_due());
 }
 
@@ -335,6 +340,8 @@ fn on_feedback(
             sender.answered(now);
             if is_own_way {
                 sender.rtt.sample(sample);
+                let there = peer.receivers.iter_mut().filter(|receiver| receiver.back == channel);
+                there.for_each(|receiver| receiver.rtt.seen(sample));
             }
         }
         for range in block.ranges {

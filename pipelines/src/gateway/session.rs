@@ -61,6 +61,8 @@ pub(super) struct Session {
     next_hello: Time,
     last_answer: Time,
     pub(super) rtt: Rtt,
+    /// The round trip that the last hello measured, if it did.
+    pub(super) sample: Option<Nanos>,
 }
 
 impl Session {
@@ -79,6 +81,7 @@ impl Session {
             next_hello: now,
             last_answer: Time::ZERO,
             rtt,
+            sample: None,
         }
     }
 
@@ -136,6 +139,7 @@ impl Session {
     /// Takes in an authentic hello. It may be a recording of an old one; such a one changes
     /// nothing but the nonce that we echo, and the true one follows.
     pub(super) fn take(&mut self, hello: &Hello, now: Time) -> Outcome {
+        self.sample = None;
         if hello.nonce == self.nonce || hello.nonce == 0 {
             return Outcome::Nothing; // our own, reflected
         }
@@ -148,9 +152,8 @@ impl Session {
         self.their_time = (hello.time, now);
         self.last_heard = now;
         let sample = now.0.wrapping_sub(hello.echoed_time);
-        if hello.echoed_time != 0 && sample < LONGEST_RTT {
-            self.rtt.sample(sample);
-        }
+        self.sample = (hello.echoed_time != 0 && sample < LONGEST_RTT).then_some(sample);
+        self.sample.into_iter().for_each(|sample| self.rtt.sample(sample));
         if self.agreed == hello.nonce {
             return Outcome::Nothing;
         }

@@ -244,6 +244,27 @@ fn a_lost_packet_is_repaired_in_order_with_a_second_copy_to_be_sure() {
 }
 
 #[test]
+fn a_round_trip_first_measured_too_long_is_put_right() {
+    // Both gateways start while the machine does: the first hellos take 60 ms each way.
+    let mut bed = Bed::new(|_| {});
+    bed.run(200 * MILLISECOND, &mut |_, frame| vec![(60 * MILLISECOND, frame.to_vec())]);
+    assert!(bed.sides.iter().all(|side| side.gateway.established(bed.now)));
+    bed.run(2 * SECOND, &mut perfect);
+    let mut data = 0;
+    for number in 0..100 {
+        bed.send(0, 1, number, 200);
+        bed.run(MILLISECOND, &mut |_, frame| {
+            data += u64::from(!is_control(frame));
+            if !is_control(frame) && data % 10 == 5 { vec![] } else { perfect(0, frame) }
+        });
+    }
+    bed.run(SECOND, &mut perfect);
+    assert_eq!(numbers(&bed, 1, 1), (0..100).collect::<Vec<_>>());
+    let Counters { repaired, reordered, .. } = bed.counters(1).clone();
+    assert!(repaired > 8 && reordered == 0, "{repaired} repaired, {reordered} late");
+}
+
+#[test]
 fn a_lost_tail_is_found_by_the_probe() {
     let mut bed = Bed::up(|_| {});
     bed.send(0, 1, 0, 200);

@@ -31,6 +31,13 @@ impl Rtt {
         self.least = rtt.min(self.least + self.least / 256);
     }
 
+    /// Something else made the same way in this time: the round trip is no longer at its least. What
+    /// repairs are measured by would else never learn it, as those that come sooner than the least
+    /// are taken for late packets.
+    pub fn seen(&mut self, rtt: Nanos) {
+        self.least = self.least.min(rtt);
+    }
+
     /// The smoothed round trip.
     #[must_use]
     pub fn smoothed(&self) -> Nanos {
