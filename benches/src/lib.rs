@@ -4,4 +4,5 @@
 pub mod flows;
 pub mod frames;
 pub mod pair;
+pub mod queues;
 pub mod traffic;

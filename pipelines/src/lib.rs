@@ -8,6 +8,7 @@
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
+//! | [`queueing`] | a queue a tenant and class: what they hold, who leaves next, how fast |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`steer`] | which worker a packet belongs to |
 //! | [`tenant`] | whose a packet is, and what memory each may take |
@@ -25,6 +26,7 @@ pub mod flows;
 pub mod gateway;
 pub mod inspect;
 pub mod local;
+pub mod queueing;
 pub mod recovery;
 mod shield;
 pub mod steer;

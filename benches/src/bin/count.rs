@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use benches::flows::{self, Operation};
 use benches::frames::{IP_AT, IP_LEN, write_frame};
 use benches::pair::Load;
+use benches::queues;
 use benches::traffic::{RECEIVER, SENDER, Traffic};
 use dataplane::time::MICROSECOND;
 use pipelines::gateway::Prefix;
@@ -25,7 +26,7 @@ const PAYLOAD: usize = 1_024;
 /// A stage: its name, and what runs it for so many packets.
 type Stage = (&'static str, fn(u64));
 
-const STAGES: [Stage; 24] = [
+const STAGES: [Stage; 29] = [
     ("parse", parse),
     ("icrc-verify-1024", icrc_verify),
     ("icrc-compute-1024", icrc_compute),
@@ -34,6 +35,11 @@ const STAGES: [Stage; 24] = [
     ("tenant-of-64", |packets| tenant(packets, 64, vlan)),
     ("tenant-of-4096", |packets| tenant(packets, 4_096, vlan)),
     ("tenant-of-4096-mixed", |packets| tenant(packets, 4_096, mixed)),
+    ("queue-of-1", |packets| queue(packets, 1, false)),
+    ("queue-of-64", |packets| queue(packets, 64, false)),
+    ("queue-of-4096", |packets| queue(packets, 4_096, false)),
+    ("queue-of-1-shaped", |packets| queue(packets, 1, true)),
+    ("queue-of-4096-shaped", |packets| queue(packets, 4_096, true)),
     ("encapsulate", |packets| gateway(packets, 0, &[SENDER])),
     ("receive-in-order", |packets| gateway(packets, 0, &[RECEIVER])),
     ("both-1%-lost", |packets| gateway(packets, 100, &[SENDER, RECEIVER])),
@@ -139,6 +145,15 @@ fn tenant(packets: u64, tenants: u16, shape: fn(u16) -> (Match, Traits)) {
         let of = black_box(shape(tenant).1);
         let found = measured(|| classifier.tenant(&of));
         assert_eq!(found, tenant);
+    }
+}
+
+/// A packet into the queue of its tenant, of so many, and one out.
+fn queue(packets: u64, tenants: u16, shaped: bool) {
+    let mut load = queues::Load::new(tenants, shaped);
+    for _ in 0..packets {
+        let load = black_box(&mut load);
+        measured(|| load.turn());
     }
 }
 

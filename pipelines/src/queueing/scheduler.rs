@@ -1,0 +1,424 @@
+//! The queues of all tenants before one port.
+
+use dataplane::time::Time;
+use dataplane::wheel::{TimerId, Wheel};
+
+use super::buffer::{Buffer, Crossing, Level, PoolExceeded, Refusal, Thresholds};
+use super::class::{CLASSES, Class};
+use super::fifo::{Fifo, Slab};
+use super::ring::{FIRST, LEVELS, Rings, State, flow, parts};
+use super::shaper::{Credit, Rate, Shaper};
+
+/// What a tenant's queues are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantQueues {
+    /// Its part of the port, relative to others that have something to send: 1 to
+    /// [`TenantQueues::HEAVIEST`].
+    pub weight: u16,
+    /// The most it may send; `None`: as much as the port.
+    pub rate: Option<Rate>,
+    /// What each of its queues may hold, by class.
+    pub thresholds: [Thresholds; CLASSES],
+}
+
+impl TenantQueues {
+    /// The greatest weight.
+    pub const HEAVIEST: u16 = 1_000;
+}
+
+/// What the queues before a port are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuesSettings {
+    /// Bytes that all queues may hold together.
+    pub pool_bytes: u64,
+    /// Packets that all queues may hold together.
+    pub packets: u32,
+    /// How fast the port is; `None`: whoever empties the queues knows.
+    pub port: Option<Rate>,
+    /// Bytes that a packet takes on the port's wire besides its own.
+    pub overhead: u32,
+    /// Bytes that a tenant of weight 1 may send in a turn. A longer packet waits for several, so
+    /// this is best the longest there is ([`QueuesSettings::QUANTUM`]).
+    pub quantum: u32,
+    /// The tenants, by their number; at least one, which unknown ones are counted among.
+    pub tenants: Vec<TenantQueues>,
+}
+
+impl QueuesSettings {
+    /// A quantum that any frame fits in, so that each turn sends something.
+    pub const QUANTUM: u32 = 9_728;
+}
+
+/// What became of an item.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Enqueued<T> {
+    /// It is in its queue, which may have passed a threshold by it.
+    Accepted(Option<Crossing>),
+    /// It is not, and here it is.
+    Refused(Refusal, T),
+}
+
+/// What leaves next.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dequeued<T> {
+    /// Whose it is.
+    pub tenant: u16,
+    /// How urgent.
+    pub class: Class,
+    /// What it is.
+    pub item: T,
+    /// The bytes it was counted with.
+    pub bytes: u32,
+    /// The threshold that its queue passed.
+    pub crossing: Option<Crossing>,
+}
+
+/// What is kept of a tenant, side by side.
+#[derive(Debug)]
+struct Tenant {
+    fifos: [Fifo; CLASSES],
+    /// Bits of its classes that may not leave.
+    paused: u8,
+    weight: u16,
+    shaper: Option<Shaper>,
+}
+
+/// The queues of all tenants before one port.
+#[derive(Debug)]
+pub struct Queues<T> {
+    tenants: Box<[Tenant]>,
+    slab: Slab<T>,
+    buffer: Buffer,
+    rings: Rings,
+    /// Brings flows back that wait for credit: a timer each.
+    wheel: Wheel,
+    /// When it was last looked at.
+    turned: Time,
+    port: Option<Shaper>,
+    /// When the port has credit for what was to leave next.
+    port_ready: Time,
+    overhead: u32,
+    quantum: u32,
+}
+
+/// Why nothing leaves now.
+enum Nothing {
+    /// Nobody is active at this level.
+    Here,
+    /// The port has no credit.
+    Now,
+}
+
+impl<T> Queues<T> {
+    /// Empty queues at `start`, with full buckets.
+    ///
+    /// # Errors
+    /// When the pool does not hold what is to be reserved.
+    pub fn new(settings: &QueuesSettings, start: Time) -> Result<Self, PoolExceeded> {
+        let tenant = |of: &TenantQueues| Tenant {
+            fifos: [Fifo::EMPTY; CLASSES],
+            paused: 0,
+            weight: of.weight.clamp(1, TenantQueues::HEAVIEST),
+            shaper: of.rate.map(|rate| Shaper::new(rate, start)),
+        };
+        let tenants: Box<[Tenant]> = settings.tenants.iter().map(tenant).collect();
+        let thresholds = settings.tenants.iter().flat_map(|tenant| tenant.thresholds);
+        Ok(Self {
+            buffer: Buffer::new(settings.pool_bytes, thresholds)?,
+            slab: Slab::new(settings.packets),
+            rings: Rings::new(tenants.len()),
+            wheel: Wheel::new((tenants.len() * LEVELS) as u32, start),
+            turned: start,
+            port: settings.port.map(|rate| Shaper::new(rate, start)),
+            port_ready: Time::ZERO,
+            overhead: settings.overhead,
+            quantum: settings.quantum.max(1),
+            tenants,
+        })
+    }
+
+    /// Puts an item of `bytes` at the end of the queue of a tenant and class.
+    #[inline]
+    pub fn enqueue(
+        &mut self,
+        tenant: u16,
+        class: Class,
+        item: T,
+        bytes: u32,
+        now: Time,
+    ) -> Enqueued<T> {
+        let number = self.known(tenant);
+        let Some(tenant) = self.tenants.get_mut(usize::from(number)) else {
+            return Enqueued::Refused(Refusal::Threshold, item);
+        };
+        let crossing = match self.buffer.add(account(number, class), bytes, now) {
+            Ok(crossing) => crossing,
+            Err(refusal) => return Enqueued::Refused(refusal, item),
+        };
+        if let Err(item) = self.slab.push(&mut tenant.fifos[class as usize], item, bytes) {
+            return self.take_back(number, class, item, bytes, now);
+        }
+        let flow = flow(number, level(class));
+        if tenant.paused >> class as u8 & 1 == 0 && self.rings.state(flow) == State::Idle {
+            self.rings.activate(flow);
+        }
+        Enqueued::Accepted(crossing)
+    }
+
+    /// There was no entry for an item that its queue had room for.
+    #[cold]
+    fn take_back(
+        &mut self,
+        tenant: u16,
+        class: Class,
+        item: T,
+        bytes: u32,
+        now: Time,
+    ) -> Enqueued<T> {
+        self.buffer.remove(account(tenant, class), bytes, now);
+        Enqueued::Refused(Refusal::Packets, item)
+    }
+
+    /// Takes what leaves next; `None` if nothing may leave at `now`.
+    #[inline]
+    pub fn dequeue(&mut self, now: Time) -> Option<Dequeued<T>> {
+        if now < self.port_ready {
+            return None;
+        }
+        if now > self.turned {
+            self.turn(now);
+        }
+        for level in 0..LEVELS {
+            match self.take(level, now) {
+                Ok(taken) => return Some(taken),
+                Err(Nothing::Here) => {}
+                Err(Nothing::Now) => return None,
+            }
+        }
+        None
+    }
+
+    /// Takes what leaves next of a level.
+    #[inline]
+    fn take(&mut self, level: usize, now: Time) -> Result<Dequeued<T>, Nothing> {
+        loop {
+            let flow = self.rings.front(level).ok_or(Nothing::Here)?;
+            let (number, _) = parts(flow);
+            let tenant = &mut self.tenants[usize::from(number)];
+            let front = tenant
+                .front(level)
+                .and_then(|class| Some((class, self.slab.front(tenant.fifos[class as usize])?)));
+            let Some((class, bytes)) = front else {
+                self.rings.leave(level, State::Idle);
+                continue;
+            };
+            let quantum = self.quantum.saturating_mul(tenant.weight.into());
+            if !self.rings.may_send(level, bytes, quantum) {
+                continue;
+            }
+            if let Some(shaper) = &mut tenant.shaper {
+                let credit = if level == FIRST { Credit::Lent } else { Credit::Needed };
+                if let Err(at) = shaper.ready(bytes, credit, now) {
+                    self.rings.leave(level, State::Waiting);
+                    self.wheel.set(TimerId(flow), at);
+                    continue;
+                }
+            }
+            if let Some(port) = &mut self.port {
+                let on_wire = bytes + self.overhead;
+                if let Err(at) = port.ready(on_wire, Credit::Needed, now) {
+                    self.port_ready = at;
+                    return Err(Nothing::Now);
+                }
+                port.charge(on_wire);
+            }
+            if let Some(shaper) = &mut tenant.shaper {
+                shaper.charge(bytes);
+            }
+            let taken = self.slab.pop(&mut tenant.fifos[class as usize]);
+            let (item, bytes) = taken.ok_or(Nothing::Here)?;
+            self.rings.sent(level, bytes);
+            if tenant.front(level).is_none() {
+                self.rings.leave(level, State::Idle);
+            }
+            let crossing = self.buffer.remove(account(number, class), bytes, now);
+            return Ok(Dequeued { tenant: number, class, item, bytes, crossing });
+        }
+    }
+
+    /// Time went on: flows that have credit again take their turns.
+    fn turn(&mut self, now: Time) {
+        self.turned = now;
+        while let Some(TimerId(flow)) = self.wheel.expire(now) {
+            self.wake(flow);
+        }
+    }
+
+    /// A flow need not wait any more.
+    fn wake(&mut self, flow: u32) {
+        if self.rings.state(flow) == State::Active {
+            return;
+        }
+        let (tenant, level) = parts(flow);
+        match self.tenants[usize::from(tenant)].front(level) {
+            Some(_) => self.rings.activate(flow),
+            None => self.rings.rest(flow, State::Idle),
+        }
+    }
+
+    /// When [`Queues::dequeue`] may have something again, as far as can be known: `now` if it may
+    /// at once, `None` if nothing waits for time.
+    #[must_use]
+    pub fn next_ready(&self, now: Time) -> Option<Time> {
+        let ready = if self.rings.is_empty() { self.wheel.next_deadline()? } else { now };
+        Some(ready.max(self.port_ready).max(now))
+    }
+
+    /// Keeps what is in a queue from leaving, until that is resumed; nobody else waits for it.
+    pub fn pause(&mut self, tenant: u16, class: Class) {
+        let tenant = self.known(tenant);
+        if let Some(tenant) = self.tenants.get_mut(usize::from(tenant)) {
+            // It stays in the ring, if it is, until it is seen there.
+            tenant.paused |= 1 << class as u8;
+        }
+    }
+
+    /// Lets a queue leave again.
+    pub fn resume(&mut self, tenant: u16, class: Class) {
+        let number = self.known(tenant);
+        let Some(tenant) = self.tenants.get_mut(usize::from(number)) else { return };
+        tenant.paused &= !(1 << class as u8);
+        let flow = flow(number, level(class));
+        if self.rings.state(flow) == State::Idle {
+            self.wake(flow);
+        }
+    }
+
+    /// Whether a queue is paused.
+    #[must_use]
+    pub fn is_paused(&self, tenant: u16, class: Class) -> bool {
+        let tenant = self.tenants.get(usize::from(self.known(tenant)));
+        tenant.is_some_and(|tenant| tenant.paused >> class as u8 & 1 == 1)
+    }
+
+    /// Changes what a tenant may send, from `now` on: nothing is lost, and no credit made.
+    pub fn set_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) {
+        let number = self.known(tenant);
+        let Some(tenant) = self.tenants.get_mut(usize::from(number)) else { return };
+        set_shaper(&mut tenant.shaper, rate, now);
+        // Whoever waited for credit looks again when it will be there.
+        for level in 0..LEVELS {
+            let flow = flow(number, level);
+            if self.rings.state(flow) == State::Waiting {
+                self.wheel.stop(TimerId(flow));
+                self.wake(flow);
+            }
+        }
+    }
+
+    /// Changes how fast the port is.
+    pub fn set_port_rate(&mut self, rate: Option<Rate>, now: Time) {
+        set_shaper(&mut self.port, rate, now);
+        self.port_ready = Time::ZERO;
+    }
+
+    /// Changes a tenant's weight, from its next turn on.
+    pub fn set_weight(&mut self, tenant: u16, weight: u16) {
+        let tenant = self.known(tenant);
+        if let Some(tenant) = self.tenants.get_mut(usize::from(tenant)) {
+            tenant.weight = weight.clamp(1, TenantQueues::HEAVIEST);
+        }
+    }
+
+    /// Changes what a queue may hold, whatever it does now.
+    ///
+    /// # Errors
+    /// When the pool has no room for that, as it is filled now; nothing changes then.
+    pub fn set_thresholds(
+        &mut self,
+        tenant: u16,
+        class: Class,
+        thresholds: Thresholds,
+        now: Time,
+    ) -> Result<Option<Crossing>, PoolExceeded> {
+        self.buffer.set(account(self.known(tenant), class), thresholds, now)
+    }
+
+    /// How a queue does at `now`.
+    #[must_use]
+    pub fn level(&self, tenant: u16, class: Class, now: Time) -> Level {
+        self.buffer.level(account(self.known(tenant), class), now)
+    }
+
+    /// Packets in all queues.
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.slab.used()
+    }
+
+    /// Whether all queues are empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.slab.used() == 0
+    }
+
+    /// Bytes in all queues, and the most there ever were.
+    #[must_use]
+    pub const fn bytes(&self) -> (u64, u64) {
+        self.buffer.bytes()
+    }
+
+    /// Lets go of everything at `now`; each item is shown to `gone` first.
+    pub fn clear(&mut self, now: Time, mut gone: impl FnMut(T)) {
+        for (number, tenant) in self.tenants.iter_mut().enumerate() {
+            for class in Class::ALL {
+                while let Some((item, bytes)) = self.slab.pop(&mut tenant.fifos[class as usize]) {
+                    self.buffer.remove(account(number as u16, class), bytes, now);
+                    gone(item);
+                }
+            }
+        }
+    }
+
+    /// The number of a tenant, or of the one that has what is nobody else's.
+    #[inline]
+    fn known(&self, tenant: u16) -> u16 {
+        if usize::from(tenant) < self.tenants.len() { tenant } else { crate::tenant::DEFAULT }
+    }
+}
+
+impl Tenant {
+    /// The class of a level that it sends from next.
+    #[inline]
+    fn front(&self, level: usize) -> Option<Class> {
+        let may = |class: &Class| {
+            !self.fifos[*class as usize].is_empty() && self.paused >> *class as u8 & 1 == 0
+        };
+        let classes: &[Class] =
+            if level == FIRST { &[Class::Signalling] } else { &[Class::Latency, Class::Bulk] };
+        classes.iter().copied().find(may)
+    }
+}
+
+/// The level of a class.
+#[inline]
+const fn level(class: Class) -> usize {
+    match class {
+        Class::Signalling => FIRST,
+        Class::Latency | Class::Bulk => FIRST + 1,
+    }
+}
+
+/// The account of a queue.
+#[inline]
+const fn account(tenant: u16, class: Class) -> usize {
+    tenant as usize * CLASSES + class as usize
+}
+
+fn set_shaper(shaper: &mut Option<Shaper>, rate: Option<Rate>, now: Time) {
+    match (shaper.as_mut(), rate) {
+        (Some(shaper), Some(rate)) => shaper.set(rate, now),
+        // The bucket of one that had no bounds is full.
+        _ => *shaper = rate.map(|rate| Shaper::new(rate, now)),
+    }
+}
