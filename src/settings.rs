@@ -1,10 +1,12 @@
 //! From the configuration to what the pipeline is told.
 
 use config::model::{
-    Absent, Behind, Carry, Config, NextHop, Numbering, Oversize, Peer, Role, Share, Tenant, Ttl,
+    Absent, Behind, Carry, Config, Flows, NextHop, Numbering, Oversize, Peer, Role, Share, Tenant,
+    Ttl,
 };
 use config::prefix::Prefix;
 use dataplane::memory::PoolSettings;
+use pipelines::flows::Threshold;
 use pipelines::gateway as gw;
 use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
@@ -39,6 +41,19 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             streams: gw::STREAMS,
         },
         tenants: config.tenants.iter().map(tenant).collect(),
+        flows: config.flows.follow.then(|| flows(&config.flows)),
+    }
+}
+
+fn flows(flows: &Flows) -> pipelines::flows::Settings {
+    pipelines::flows::Settings {
+        subflows: flows.subflows,
+        flows: flows.flows,
+        p_key: flows.p_keys,
+        window: flows.window.0,
+        enter: Threshold { rate: flows.elephant_rate.0, span: flows.elephant_after.0 },
+        leave: Threshold { rate: flows.mouse_rate.0, span: flows.mouse_after.0 },
+        idle: flows.idle.0,
     }
 }
 

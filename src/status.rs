@@ -2,6 +2,7 @@
 //!
 //! It is made from what the workers publish; the JSON field names are a contract.
 
+mod flows;
 mod prometheus;
 mod tables;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use flows::{FlowStatus, FlowsStatus};
 pub(crate) use prometheus::write_prometheus;
 pub(crate) use tables::{What, write_tables};
 
@@ -29,6 +31,9 @@ pub(crate) struct Status {
     /// Tenants, the default one first; none if none are configured.
     #[serde(default)]
     pub(crate) tenants: Vec<TenantStatus>,
+    /// Who sends how much.
+    #[serde(default)]
+    pub(crate) flows: FlowsStatus,
     /// What the gateway counted, over all workers.
     pub(crate) counters: BTreeMap<String, u64>,
     /// What was dropped, a reason, over all workers.
@@ -298,6 +303,7 @@ pub(crate) fn sample() -> Status {
             held_high_water_bytes: 7_104,
             gave_up: 1,
         }],
+        flows: flows::sample(),
         counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),
         drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),
     }

@@ -86,6 +86,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
             ..RecoverySettings::default()
         },
         tenants: Vec::new(),
+        flows: Some(pipelines::flows::Settings::default()),
     }
 }
 

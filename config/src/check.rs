@@ -32,6 +32,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         ports: ports.into_iter().collect::<Option<_>>()?,
         peers: peers.into_iter().collect::<Option<_>>()?,
         recovery: draft.recovery.clone()?,
+        flows: draft.flows.clone()?,
         tenants: tenants?,
         eal: draft.eal.or(Vec::new())?,
         control: draft.control.clone()?,

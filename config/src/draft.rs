@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
-    Absent, Bfd, Carry, Control, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role,
-    Share, Ttl, Workers, XdpMode,
+    Absent, Bfd, Carry, Control, Flows, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery,
+    Role, Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
 use crate::units::{Bytes, Span};
@@ -22,6 +22,7 @@ pub(crate) struct Draft {
     pub(crate) paths: Vec<PathDraft>,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) recovery_at: RecoveryPlaces,
+    pub(crate) flows: Option<Flows>,
     pub(crate) tenants: Vec<TenantDraft>,
     pub(crate) eal: Field<Vec<String>>,
     pub(crate) control: Option<Control>,

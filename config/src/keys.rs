@@ -160,6 +160,24 @@ pub const RECOVERY: Section = Section {
     ],
 };
 
+/// How flows are followed.
+pub const FLOWS: Section = Section {
+    name: "flows",
+    many: false,
+    keys: &[
+        optional("follow", "true", "whether it is seen who sends how much"),
+        optional("subflows", "65536", "queue pairs that are followed, a worker"),
+        optional("flows", "16384", "5-tuples that are followed, a worker"),
+        optional("p_keys", "false", "whether partitions tell queue pairs apart"),
+        optional("window", "\"10ms\"", "time over which rates are averaged"),
+        optional("elephant_rate", "\"1Gbps\"", "rate of an elephant"),
+        optional("elephant_after", "\"50ms\"", "how long it has had it by then"),
+        optional("mouse_rate", "\"250Mbps\"", "rate below which it is an elephant no more"),
+        optional("mouse_after", "\"1s\"", "how long it has been slower by then"),
+        optional("idle", "\"10s\"", "silence after which a flow is over"),
+    ],
+};
+
 /// Whose packets some are.
 pub const TENANT: Section = Section {
     name: "tenant",
@@ -195,5 +213,5 @@ pub const CONTROL: Section = Section {
 };
 
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 9] =
-    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, TENANT, DPDK, CONTROL];
+pub const SECTIONS: [Section; 10] =
+    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, FLOWS, TENANT, DPDK, CONTROL];

@@ -21,6 +21,7 @@ pub mod mac;
 pub mod model;
 pub mod prefix;
 mod read;
+mod read_flows;
 mod read_tenants;
 pub mod source;
 pub mod units;

@@ -22,6 +22,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// Bounds and times of loss recovery.
     pub recovery: Recovery,
+    /// How flows are followed.
+    pub flows: Flows,
     /// Those whose packets are told apart, in the order in which they match: the first is
     /// `default`, which has what is nobody else's. Empty: none are told apart.
     pub tenants: Vec<Tenant>,
@@ -348,6 +350,48 @@ impl Default for Recovery {
             ack_delay: Span(200_000),
             ack_packets: 64,
             holes: 4_096,
+        }
+    }
+}
+
+/// How flows are followed: who sends how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flows {
+    /// Whether they are.
+    pub follow: bool,
+    /// Places for queue pairs, a worker, a power of two.
+    pub subflows: u32,
+    /// Places for 5-tuples, a worker, a power of two.
+    pub flows: u32,
+    /// Whether partitions tell queue pairs apart.
+    pub p_keys: bool,
+    /// Time over which rates are averaged.
+    pub window: Span,
+    /// A flow that has this rate...
+    pub elephant_rate: Rate,
+    /// ... for so long is an elephant.
+    pub elephant_after: Span,
+    /// An elephant that has less than this rate...
+    pub mouse_rate: Rate,
+    /// ... for so long is none any more.
+    pub mouse_after: Span,
+    /// A flow that is silent for so long is over.
+    pub idle: Span,
+}
+
+impl Default for Flows {
+    fn default() -> Self {
+        Self {
+            follow: true,
+            subflows: 1 << 16,
+            flows: 1 << 14,
+            p_keys: false,
+            window: Span(10_000_000),
+            elephant_rate: Rate(1_000_000_000),
+            elephant_after: Span(50_000_000),
+            mouse_rate: Rate(250_000_000),
+            mouse_after: Span(1_000_000_000),
+            idle: Span(10_000_000_000),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::draft::{
     Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
 use crate::keys::{
-    CONTROL, DPDK, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, TENANT, WORKERS,
+    CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, TENANT, WORKERS,
 };
 use crate::mac::Mac;
 use crate::model::{
@@ -22,6 +22,7 @@ use crate::model::{
     Ttl, XdpMode,
 };
 use crate::prefix::Prefix;
+use crate::read_flows::read_flows;
 use crate::read_tenants::read_tenant;
 use crate::units::{Bytes, Rate, Span, ValueError};
 
@@ -58,6 +59,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
             hold_bytes: recovery_at("hold_bytes"),
             hold_packets: recovery_at("hold_packets"),
         },
+        flows: read_flows(occurrences(root, &FLOWS, report).first(), report),
         tenants: read_all(root, &TENANT, MAX_TENANTS, report, read_tenant),
         eal: dpdk
             .first()

@@ -124,3 +124,17 @@ fn drivers() {
     assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), [8, 8]);
     assert!(found[0].what.contains("no \"input\"") && found[1].what.contains("no \"output\""));
 }
+
+#[test]
+fn flows_are_followed_by_thresholds_that_make_sense() {
+    let holes = "holes = 4096";
+    let flows = |keys: &str| format!("{holes}\n[flows]\n{keys}");
+    let wrong = |keys: &str, at, what, remedy| wrong(holes, &flows(keys), at, what, remedy);
+    let rate = "mouse_rate 2Gbps is not below elephant_rate 1Gbps";
+    wrong("mouse_rate = \"2Gbps\"", (37, 14), rate, "write mouse_rate = \"250Mbps\"");
+    let idle = "over after 500ms, before mouse_after 1s";
+    wrong("idle = \"500ms\"", (37, 8), idle, "write idle = \"1s\" or more");
+    wrong("subflows = 1000", (37, 12), "not a power of two", "512 or 1024");
+    wrong("window = \"1us\"", (37, 10), "1us, out of range", "1ms to");
+    wrong("folow = true", (37, 1), "unknown key \"folow\" in [flows]", "did you mean \"follow\"?");
+}

@@ -66,6 +66,7 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
             ..RecoverySettings::default()
         },
         tenants: Vec::new(),
+        flows: None,
     }
 }
 

@@ -11,11 +11,13 @@ use crate::link::{Impairments, LinkCounters};
 use crate::scenario::{Bounds, Scenario, Source};
 
 mod endpoints;
+mod flows;
 mod health;
 mod tenants;
 mod traffic;
 
 pub use endpoints::{Completion, Endpoints, MessageReport};
+pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;
 pub use tenants::TenantReport;
@@ -180,6 +182,8 @@ pub struct GatewayReport {
     pub buffers_leaked: u32,
     /// Packets dropped, by reason.
     pub drops: BTreeMap<&'static str, u64>,
+    /// Who sent how much.
+    pub flows: FlowsReport,
 }
 
 impl ScenarioReport {
@@ -256,7 +260,7 @@ impl Wan {
 impl GatewayReport {
     /// From a gateway, and what its port and its pool say.
     #[must_use]
-    pub fn new(gateway: &Gateway, missed: u64, buffers_leaked: u32) -> Self {
+    pub fn new(gateway: &Gateway, scenario: &Scenario, missed: u64, buffers_leaked: u32) -> Self {
         let (counters, memory) = (gateway.counters(), gateway.replay_memory());
         Self {
             restarts: 0,
@@ -274,6 +278,7 @@ impl GatewayReport {
             missed,
             buffers_leaked,
             drops: counters.drops.seen().map(|(why, count)| (why.name(), count)).collect(),
+            flows: FlowsReport::new(gateway, scenario),
         }
     }
 
@@ -298,6 +303,7 @@ impl GatewayReport {
         for (reason, count) in next.drops {
             *self.drops.entry(reason).or_default() += count;
         }
+        self.flows = self.flows.then(next.flows);
         self
     }
 }

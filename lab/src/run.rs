@@ -198,8 +198,9 @@ impl<'a> Run<'a> {
         self.sites.iter_mut().for_each(|site| site.close(self.now));
         let mut gateways = self.sites.iter().zip(&self.former).map(|(site, former)| {
             let lives = former.iter().chain([site]);
-            let report =
-                |site: &Site| GatewayReport::new(site.gateway(), site.missed(), site.in_use());
+            let report = |site: &Site| {
+                GatewayReport::new(site.gateway(), self.scenario, site.missed(), site.in_use())
+            };
             lives.map(report).reduce(GatewayReport::then).unwrap_or_default()
         });
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });

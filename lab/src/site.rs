@@ -10,6 +10,7 @@ use dataplane::port::Port;
 use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MILLISECOND, Nanos, Time};
 use dataplane::worker::Worker;
+use pipelines::flows;
 use pipelines::gateway::{
     Absent, Behind, BfdSettings, Carry, Gateway, NextHop, Oversize, PathSettings, PeerSettings,
     PortSettings, RecoverySettings, Role, Settings, SettingsError, Ttl,
@@ -248,5 +249,7 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         }],
         recovery: recovery(scenario),
         tenants: tenant::settings(&scenario.tenants),
+        // A lab has a few hosts, and makes many gateways.
+        flows: Some(flows::Settings { subflows: 1 << 11, flows: 1 << 9, ..Default::default() }),
     }
 }

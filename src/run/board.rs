@@ -10,6 +10,7 @@ use dataplane::memory::PoolStats;
 use dataplane::port::PortCounters;
 use dataplane::time::Time;
 use dataplane::worker::{StageCounters, Worker, WorkerCounters};
+use pipelines::flows::View;
 use pipelines::gateway::{self, Counters, Gateway, PeerStatus};
 use pipelines::local::Neighbour;
 use pipelines::recovery::ReplayMemory;
@@ -34,6 +35,9 @@ pub(super) struct Snapshot {
     pub(super) peers: Vec<PeerStatus>,
     neighbours: Vec<Neighbour>,
     tenants: Vec<gateway::TenantStatus>,
+    flows: gateway::FlowsStatus,
+    /// When it was taken.
+    at: Time,
     /// How packets come up from each port.
     pub(super) modes: Vec<(String, Vec<String>)>,
 }
@@ -56,6 +60,8 @@ impl Snapshot {
         self.replay = gateway.replay_memory();
         gateway.peers_status(now, &mut self.peers);
         gateway.tenants_status(&mut self.tenants);
+        gateway.flows_status(&mut self.flows);
+        self.at = now;
         self.neighbours.clear();
         self.neighbours.extend(gateway.neighbours(now));
     }
@@ -102,6 +108,7 @@ impl Board {
             neighbours: Vec::new(),
             workers: Vec::new(),
             tenants: config.tenants.iter().map(tenant).collect(),
+            flows: status::FlowsStatus::default(),
             counters: BTreeMap::new(),
             drops: BTreeMap::new(),
         };
@@ -189,6 +196,7 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
     for (to, from) in status.tenants.iter_mut().zip(&shot.tenants) {
         add_tenant(to, from);
     }
+    add_flows(&mut status.flows, shot, worker, config);
     let neighbours = shot.neighbours.iter().map(|known| neighbour(known, worker, config));
     status.neighbours.extend(neighbours);
     for (name, count) in counters(&shot.counters) {
@@ -281,6 +289,30 @@ fn add_tenant(to: &mut status::TenantStatus, from: &gateway::TenantStatus) {
     to.held_bytes += from.held_bytes;
     to.held_high_water_bytes = to.held_high_water_bytes.max(from.held_high_water_bytes);
     to.gave_up += from.gave_up;
+}
+
+/// Adds what a worker knows of flows; the fastest come first.
+fn add_flows(to: &mut status::FlowsStatus, shot: &Snapshot, worker: usize, config: &Config) {
+    let from = &shot.flows;
+    to.followed = from.followed;
+    let tables = [&mut to.flows, &mut to.subflows].into_iter();
+    for (table, (counters, capacity)) in tables.zip(from.counters.iter().zip(from.capacity)) {
+        table.add(*counters, capacity);
+    }
+    let one = |view: &View| {
+        let tenant = config.tenants.get(usize::from(view.name.tenant));
+        let way = view.path.and_then(|road| {
+            let (peer, path) = gateway::peer_and_path(road);
+            let peer = config.peers.get(peer)?;
+            Some((peer.name.clone(), peer.paths.get(path)?.name.clone()))
+        });
+        let tenant = tenant.map(|tenant| tenant.name.clone());
+        status::FlowStatus::new(view, worker, shot.at, tenant, way)
+    };
+    for (top, from) in [&mut to.top_flows, &mut to.top_subflows].into_iter().zip(&from.top) {
+        top.extend(from.iter().map(one));
+        top.sort_by_key(|flow| std::cmp::Reverse(flow.rate_bps));
+    }
 }
 
 fn drops(drops: &Drops) -> BTreeMap<String, Traffic> {

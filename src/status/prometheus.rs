@@ -74,6 +74,7 @@ pub(crate) fn write_prometheus(status: &Status, output: &mut dyn Write) -> fmt::
     neighbours(&mut page, status)?;
     workers(&mut page, status)?;
     tenants(&mut page, status)?;
+    flows(&mut page, status)?;
     let drops = status.workers.iter().flat_map(|worker| {
         worker
             .drops
@@ -314,6 +315,43 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     Ok(())
 }
 
+/// Tables, and the fastest elephants: never more than [`LABELLED`], however many flows there are.
+fn flows(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let tables = [("flow", &status.flows.flows), ("subflow", &status.flows.subflows)];
+    let figures: [Figure<super::flows::FlowTable, u64>; 10] = [
+        ("flows", "gauge", "Followed now.", |table| table.known),
+        ("flow_places", "gauge", "Places of the tables.", |table| table.capacity),
+        ("elephants", "gauge", "Elephants among them.", |table| table.elephants),
+        ("flows_added_total", "counter", "New ones.", |table| table.added),
+        ("flows_aged_total", "counter", "Over, and forgotten.", |table| table.aged),
+        ("flows_evicted_once_total", "counter", "Came once, made room.", |t| t.evicted_once),
+        ("flows_evicted_mice_total", "counter", "Came more often, made room.", |t| t.evicted_mice),
+        ("flows_refused_total", "counter", "Found no room beside elephants.", |t| t.refused),
+        ("elephants_entered_total", "counter", "Became elephants.", |table| table.entered),
+        ("elephants_left_total", "counter", "Are elephants no more.", |table| table.left),
+    ];
+    for (name, kind, help, pick) in figures {
+        page.metric(name, kind, help)?;
+        for (level, table) in tables {
+            page.sample(name, &[("level", level)], pick(table))?;
+        }
+    }
+    page.metric("elephant_rate_bits_per_second", "gauge", "The fastest elephants: queue pairs.")?;
+    let elephants = status.flows.top_subflows.iter().filter(|flow| flow.class == "elephant");
+    for flow in elephants.take(LABELLED) {
+        let [from, to] = [flow.source, flow.destination].map(|address| address.to_string());
+        let qp = flow.dest_qp.map_or_else(String::new, |qp| qp.to_string());
+        let path = flow.path.as_deref().unwrap_or("");
+        let labels =
+            [("source", from.as_str()), ("destination", &to), ("dest_qp", &qp), ("path", path)];
+        page.sample("elephant_rate_bits_per_second", &labels, flow.rate_bps)?;
+    }
+    Ok(())
+}
+
+/// Elephants that have a label of their own.
+const LABELLED: usize = 10;
+
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -341,6 +379,9 @@ mod tests {
             "compute_gateway_path_rtt_seconds{peer=\"site-b\",path=\"north\",port=\"wan0\"} 0.0102504",
             "compute_gateway_tenant_sent_bytes_total{tenant=\"acme\"} 6000",
             "compute_gateway_tenant_held_high_water_bytes{tenant=\"acme\"} 7104",
+            "compute_gateway_elephants{level=\"subflow\"} 1",
+            "compute_gateway_elephant_rate_bits_per_second{source=\"10.0.0.1\",\
+             destination=\"10.1.0.2\",dest_qp=\"17\",path=\"north\"} 80000000000",
             "compute_gateway_stage_cycles_total{worker=\"0\",stage=\"receive\",port=\"lan0\"} 1000",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} not in\n{text}");

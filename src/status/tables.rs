@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::flows::{elephants, flows, subflows};
 use super::{Status, Traffic};
 use crate::report::{Align, Table, bytes};
 
@@ -24,6 +25,12 @@ pub(crate) enum What {
     Stages,
     /// Tenants: traffic, memory.
     Tenants,
+    /// The fastest 5-tuples.
+    Flows,
+    /// The fastest queue pairs, and their paths.
+    Subflows,
+    /// Those of both that are elephants.
+    Elephants,
     /// What was dropped, by reason.
     Drops,
     /// What the gateway counted, by name.
@@ -33,7 +40,7 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 12] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
@@ -41,6 +48,9 @@ const PARTS: [Part; 9] = [
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
     (What::Tenants, "tenants", tenants),
+    (What::Flows, "flows", flows),
+    (What::Subflows, "subflows", subflows),
+    (What::Elephants, "elephants", elephants),
     (What::Drops, "drops", drops),
     (What::Counters, "counters", counters),
 ];
@@ -367,6 +377,8 @@ mod tests {
             "200",
             "192.0.2.254",
             "acme",
+            "QP 0x11",
+            "80Gb/s",
             "wan_duplicate",
         ] {
             assert!(text.contains(part), "{part} not in\n{text}");

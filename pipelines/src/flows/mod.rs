@@ -213,13 +213,33 @@ impl Flows {
     /// Counts a packet that was looked at. `now` may not go back: it then stands.
     #[inline]
     pub fn note(&mut self, sight: &Sight, now: Time) -> Seen {
+        let seen = self.note_at(sight, self.last, now);
+        self.last = seen.slot.map_or(self.last, |slot| slot.place);
+        seen
+    }
+
+    /// Counts several packets of one subflow, so many of so many bytes together, of which one was
+    /// looked at. `place` is where the subflow was found before: there it is found sooner.
+    pub fn note_many(
+        &mut self,
+        sight: &Sight,
+        (packets, bytes): (u32, u32),
+        place: Option<Slot>,
+        now: Time,
+    ) -> Seen {
+        let sight = Sight { packets, bytes, ..*sight };
+        self.note_at(&sight, place.map_or(0, |slot| slot.place), now)
+    }
+
+    /// Counts what was looked at; the subflow is looked for at place `hint` first.
+    #[inline]
+    fn note_at(&mut self, sight: &Sight, hint: u32, now: Time) -> Seen {
         let at = self.ticks.advance(now);
         let key = &sight.key;
-        let Some((place, changed)) = self.subflows.note(key, self.last, sight, at) else {
+        let Some((place, changed)) = self.subflows.note(key, hint, sight, at) else {
             let flow = self.note_flow(key, 0, sight, at).map_or(Class::Mouse, |(_, class)| class);
             return Seen { slot: None, class: Class::Mouse, changed: false, path: None, flow };
         };
-        self.last = place;
         let hint = self.subflows.get(place).map_or(0, |entry| entry.record.flow);
         let flow = self.note_flow(key, hint, sight, at);
         let mut seen = Seen {

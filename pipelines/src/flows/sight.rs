@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use crate::wire::bth::Bth;
 use crate::wire::cm::GSI_QP;
 use crate::wire::ethernet;
-use crate::wire::opcode::Kind;
+use crate::wire::opcode::{Kind, Opcode};
 use crate::wire::packet::{Class as Packet, Parsed};
 
 use super::key::{Key, Name};
@@ -86,18 +85,18 @@ impl Kinds {
             .map(|(_, name)| name)
     }
 
-    /// Of a RoCEv2 packet with right lengths.
+    /// Of a RoCEv2 packet with right lengths, to a queue pair.
     #[inline]
-    fn of(bth: &Bth) -> Self {
-        match bth.opcode.shape().kind {
+    fn of(opcode: Opcode, dest_qp: u32) -> Self {
+        match opcode.shape().kind {
             Kind::Acknowledge => Self::ACKNOWLEDGE,
             Kind::Congestion => Self::CONGESTION,
             Kind::Response => Self::RESPONSE,
-            Kind::Datagram if bth.dest_qp == GSI_QP => Self::MANAGEMENT,
+            Kind::Datagram if dest_qp == GSI_QP => Self::MANAGEMENT,
             Kind::Datagram => Self::DATAGRAM,
             Kind::Unknown => Self::UNKNOWN,
             // Operations are alike in all connected services (IBTA volume 1, table 38).
-            Kind::Request => match bth.opcode.0 & 0x1f {
+            Kind::Request => match opcode.0 & 0x1f {
                 0x06..=0x0b | 0x1c | 0x1d => Self::WRITE,
                 0x0c => Self::READ,
                 0x13 | 0x14 => Self::ATOMIC,
@@ -122,10 +121,11 @@ pub struct Priority {
     pub pcp: u8,
 }
 
-/// What counts of one packet.
+/// What counts of one packet, or of several of one subflow in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
     pub(super) key: Key,
+    pub(super) packets: u32,
     pub(super) bytes: u32,
     pub(super) kinds: Kinds,
     pub(super) priority: Priority,
@@ -135,7 +135,13 @@ impl Sight {
     /// A packet of `bytes` that belongs to `name`.
     #[must_use]
     pub fn new(name: &Name, bytes: u32, kinds: Kinds, priority: Priority) -> Self {
-        Self { key: name.into(), bytes, kinds, priority }
+        Self { key: name.into(), packets: 1, bytes, kinds, priority }
+    }
+
+    /// What another packet of the subflow does, which is RoCEv2 with this opcode.
+    pub fn does(&mut self, opcode: Opcode) {
+        let Name { dest_qp: Some(dest_qp), .. } = self.key.name() else { return };
+        self.kinds = self.kinds.with(Kinds::of(opcode, dest_qp));
     }
 
     /// Looks at a frame of `total_len` bytes, of which `head` is the beginning with all headers.
@@ -165,7 +171,7 @@ impl Sight {
                 name.destination_port = udp.destination_port;
                 name.dest_qp = Some(roce.bth.dest_qp);
                 name.p_key = p_key.then_some(roce.bth.p_key);
-                Kinds::of(&roce.bth)
+                Kinds::of(roce.bth.opcode, roce.bth.dest_qp)
             }
             Packet::Udp(_, udp) => {
                 (name.source_port, name.destination_port) = (udp.source_port, udp.destination_port);

@@ -75,6 +75,12 @@ impl Top {
         Self { least: Class::Elephant, ..self }
     }
 
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.done = 0;
+        self.best.clear();
+    }
+
     /// What was found, the fastest first; of equals, the one that has carried more.
     #[must_use]
     pub fn flows(&self) -> &[View] {

@@ -25,6 +25,7 @@ impl Gateway {
         queues: &mut [TxQueue],
     ) {
         let is_station = self.common.own.station(port).is_some();
+        let packets = burst.len();
         for packet in burst.drain(..) {
             self.common.counters.lan_rx.add(packet.len());
             let packet = match is_station && may_concern(packet.head()) {
@@ -45,6 +46,7 @@ impl Gateway {
             };
             self.tunnel(index, port, &class, packet, now, queues);
         }
+        self.common.followed(packets, now);
     }
 
     /// Sends a packet through the tunnel to peer number `index`.
@@ -72,6 +74,7 @@ impl Gateway {
         }
         let tenant = common.tenancy.leaves(port, class, &mut packet);
         if peer.streams.is_some() {
+            common.follow.count(class, tenant, &packet, None, now);
             let bytes = packet.footprint() as u64;
             if common.memory.memory().bytes + bytes > common.settings.recovery.replay_bytes {
                 make_room(common, peers, bytes);
@@ -84,6 +87,7 @@ impl Gateway {
         let lane = common.tenancy.lane(tenant, class.hash, peer.lanes.len());
         let channel = peer.channel_of(lane);
         let Some(sender) = peer.senders.get(channel) else { return };
+        common.follow.count(class, tenant, &packet, Some((index, sender.path)), now);
         if packet.len() - peer.carried(class).1 > sender.largest {
             match common.settings.oversize {
                 Oversize::Drop => {

@@ -13,6 +13,7 @@ mod classify;
 mod control;
 mod counters;
 mod detour;
+mod follow;
 mod health;
 mod hops;
 mod lan_to_wan;
@@ -38,6 +39,8 @@ use dataplane::wheel::{TimerId, Wheel};
 use dataplane::worker::Pipeline;
 
 pub use counters::{Counters, Traffic};
+use follow::Follow;
+pub use follow::{FlowsStatus, SHOWN, peer_and_path};
 pub use health::{BfdStatus, PathEvent, PathEventKind};
 use hops::Hops;
 use own::Own;
@@ -59,6 +62,7 @@ struct Common {
     wheel: Wheel,
     memory: ReplayAccount,
     tenancy: Tenancy,
+    follow: Follow,
     counters: Counters,
     shield: Option<Shield>,
     hops: Hops,
@@ -94,9 +98,9 @@ impl Gateway {
         seed: u64,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        // One more: the next hops'.
+        // Two more: the next hops', and that of the flows.
         let timers = settings.peers.len() as u32 * TIMERS;
-        let mut wheel = Wheel::new(timers + 1, start);
+        let mut wheel = Wheel::new(timers + 2, start);
         wheel.set(TimerId(timers), start);
         let mut hops = Hops::new(&settings, TimerId(timers), start);
         let mut peers = Vec::with_capacity(settings.peers.len());
@@ -115,6 +119,9 @@ impl Gateway {
         let local = local.collect();
         let memory = ReplayAccount::new(tenancy::replay_shares(&settings));
         let tenancy = Tenancy::new(&settings.tenants);
+        let flows = settings.flows.as_ref();
+        let follow = Follow::new(flows, nonce(seed, u64::from(u32::MAX) - 1), TimerId(timers + 1))
+            .map_err(|error| SettingsError(error.to_string()))?;
         let counters = Counters::default();
         let streams = settings.recovery.streams;
         let shield =
@@ -128,6 +135,7 @@ impl Gateway {
             wheel,
             memory,
             tenancy,
+            follow,
             counters,
             shield,
             hops,
@@ -199,6 +207,8 @@ impl Gateway {
 
     /// Lets go of every packet: at the end of a run, every buffer must then be home.
     pub fn clear(&mut self) {
+        // The table keeps the time that it has.
+        self.common.follow.settle(Time::ZERO);
         for peer in &mut self.peers {
             for sender in &mut peer.senders {
                 sender.replay.reset(&mut self.common.memory);
@@ -227,7 +237,10 @@ impl Pipeline for Gateway {
     fn expire(&mut self, now: Time, queues: &mut [TxQueue]) {
         while let Some(timer) = self.common.wheel.expire(now) {
             let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else {
-                self.ask_hops(now, queues);
+                match timer.0 % TIMERS {
+                    0 => self.ask_hops(now, queues),
+                    _ => self.common.tend_flows(now),
+                }
                 continue;
             };
             match Timer::from_index(timer.0 % TIMERS) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 
 use super::tenancy::least_lanes;
+use crate::flows;
 use crate::tenant::{self, TenantSettings};
 
 /// An Ethernet address.
@@ -271,6 +272,8 @@ pub struct Settings {
     /// Those whose packets are told apart: the first that matches has a packet. The first in the
     /// list matches nothing and has what is nobody else's. Empty: none are told apart.
     pub tenants: Vec<TenantSettings>,
+    /// How flows are followed; `None`: they are not.
+    pub flows: Option<flows::Settings>,
 }
 
 /// Settings that contradict themselves. The configuration's own check, with file and line, comes

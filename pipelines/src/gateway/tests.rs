@@ -1,5 +1,6 @@
 //! Two gateways and a wire between them that does what a test says, in virtual time.
 
+mod follow;
 mod health;
 mod local;
 mod properties;
@@ -57,6 +58,7 @@ fn settings(own: u8, peer: u8) -> Settings {
         }],
         recovery: RecoverySettings { replay_packets: 1 << 12, ..RecoverySettings::default() },
         tenants: Vec::new(),
+        flows: None,
     }
 }
 
