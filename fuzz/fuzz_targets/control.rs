@@ -34,6 +34,8 @@ fuzz_target!(|message: &[u8]| {
             assert!(items * 8 <= message.len());
         }
         Ok(Message::StreamGone { items }) => assert!(items.count() * 20 <= message.len()),
+        Ok(Message::Stops { items, .. }) => assert!(items.count() * 16 <= message.len()),
+        Ok(Message::StopsHeard { items }) => assert!(items.count() * 16 <= message.len()),
         Ok(Message::Hello(_) | Message::Probe { .. }) | Err(_) => {}
     }
 });

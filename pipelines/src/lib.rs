@@ -3,6 +3,7 @@
 //!
 //! | module | what lives there |
 //! | --- | --- |
+//! | [`backpressure`] | who is held back on whose word: stops between gateways, and their end |
 //! | [`bfd`] | whether a path passes packets: bidirectional forwarding detection |
 //! | [`flows`] | who sends how much: flows and subflows, elephants and mice |
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backpressure;
 pub mod bfd;
 pub mod checksum;
 pub mod flows;

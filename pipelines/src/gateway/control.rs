@@ -250,6 +250,10 @@ fn take(
             told::confirmed(common, peer, by, (echoed_time, blocks), now, queues);
         }
         Message::StreamGone { items } => told::gone(common, peer, items, now, queues),
+        // Nothing is held back on a peer's word yet: counted, not silently ignored.
+        Message::Stops { .. } | Message::StopsHeard { .. } => {
+            return Err(DropReason::ControlMalformed);
+        }
     }
     Ok(())
 }

@@ -13,16 +13,18 @@
 //! | 2 feedback | echoed time 8 (0: none), blocks: channel 1, ranges 1, zero 2, cumulative 4, ranges x (start 4, count 4) |
 //! | 3 probe | channel 1, zero 3, next 4, time 8 |
 //! | 4 gone | channel 1, zero 3, items: start 4, count 4, lane 2, known 1, zero 1, lane sequence 4 |
-//!
 //! | 5, 6, 7 | of streams: [`super::streams`] |
+//! | 8, 9 | of stopped tenants: [`super::stops`] |
 //!
 //! All are idempotent: losing one costs time, repeating one costs nothing. None is larger than
 //! [`MAX_MESSAGE`].
 
 use arrayvec::ArrayVec;
+use dataplane::time::Nanos;
 
 use super::auth::{Key, MAC_LEN};
 use super::header::HEADER_LEN;
+use super::stops::{STOPS, STOPS_HEARD, Stops, StopsHeard};
 use super::streams::{
     self, Announcements, STREAM_FEEDBACK, STREAM_GONE, STREAMS, StreamBlocks, StreamItems,
 };
@@ -109,6 +111,18 @@ pub enum Message<'a> {
         /// The answers.
         items: StreamItems<'a>,
     },
+    /// Which tenants are stopped.
+    Stops {
+        /// For how long, from when this arrives.
+        lifetime: Nanos,
+        /// The tenants.
+        items: Stops<'a>,
+    },
+    /// What was heard of stops.
+    StopsHeard {
+        /// The tenants.
+        items: StopsHeard<'a>,
+    },
 }
 
 /// The prefix of every message: which key checks it.
@@ -140,7 +154,7 @@ pub fn envelope(message: &[u8]) -> Result<Envelope, Malformed> {
     }
     let mut rest = Fields(message.get(HEADER_LEN..).ok_or(Malformed)?);
     let [kind, _, _, _] = rest.take()?;
-    if !(HELLO..=STREAM_GONE).contains(&kind) {
+    if !(HELLO..=STOPS_HEARD).contains(&kind) {
         return Err(Malformed);
     }
     Ok(Envelope { number: rest.u64()?, is_hello: kind == HELLO })
@@ -206,6 +220,8 @@ pub fn read(message: &[u8]) -> Result<Message<'_>, Malformed> {
             let whole = streams::fits(kind, body.0.len());
             whole.then_some(Message::StreamGone { items: StreamItems(body) }).ok_or(Malformed)
         }
+        STOPS => Stops::read(body).map(|(lifetime, items)| Message::Stops { lifetime, items }),
+        STOPS_HEARD => StopsHeard::read(body).map(|items| Message::StopsHeard { items }),
         _ => Err(Malformed),
     }
 }
@@ -420,6 +436,11 @@ impl<'a> Fields<'a> {
     /// Whether nothing is left.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether what is left are whole items of so many bytes.
+    pub(super) fn is_items_of(&self, len: usize) -> bool {
+        self.0.len().is_multiple_of(len)
     }
 
     /// This many ranges.

@@ -5,4 +5,5 @@ pub mod auth;
 pub mod control;
 pub mod header;
 pub mod outer;
+pub mod stops;
 pub mod streams;

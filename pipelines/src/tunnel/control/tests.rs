@@ -68,7 +68,7 @@ fn one_changed_bit_anywhere_is_noticed() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+    fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..11) {
         let mut message = bytes;
         if let Some(byte) = message.get_mut(HEADER_LEN) { *byte = kind; }
         let _ = envelope(&message);
@@ -80,6 +80,8 @@ proptest! {
                 }
             }
             Ok(Message::Gone { items, .. }) => prop_assert!(items.count() <= 200),
+            Ok(Message::Stops { items, .. }) => prop_assert!(items.count() <= 200),
+            Ok(Message::StopsHeard { items }) => prop_assert!(items.count() <= 200),
             _ => {}
         }
     }
