@@ -9,6 +9,7 @@
 //! | [`gateway`] | the pipeline of one worker: classify, encapsulate, recover, deliver |
 //! | [`inspect`] | what is in a capture: streams, gaps, path MTUs, connections |
 //! | [`local`] | the gateway's own addresses: ARP, neighbour discovery, ping; next hops |
+//! | [`pfc`] | priority flow control with the next station of a port |
 //! | [`queueing`] | a queue a tenant and class: what they hold, who leaves next, how fast |
 //! | [`recovery`] | numbering, replay, gaps, order: the engine of loss recovery |
 //! | [`steer`] | which worker a packet belongs to |
@@ -28,6 +29,7 @@ pub mod flows;
 pub mod gateway;
 pub mod inspect;
 pub mod local;
+pub mod pfc;
 pub mod queueing;
 pub mod recovery;
 mod shield;
