@@ -7,9 +7,11 @@ use crate::report::Endpoints;
 use crate::run::LabError;
 use crate::scenario::{Scenario, Source};
 
+mod flood;
 mod players;
 mod rnics;
 
+use flood::Flooded;
 use players::Players;
 use rnics::Rnics;
 
@@ -51,8 +53,12 @@ pub(crate) trait Hosts {
 
 /// The hosts that the scenario asks for.
 pub(crate) fn of(scenario: &Scenario) -> Result<Box<dyn Hosts>, LabError> {
-    Ok(match &scenario.source {
+    let hosts: Box<dyn Hosts> = match &scenario.source {
         Source::Capture(capture) => Box::new(Players::open(scenario, capture)?),
         Source::Traffic(traffic) => Box::new(Rnics::new(scenario, traffic)),
+    };
+    Ok(match scenario.strangers {
+        Some(rate) => Box::new(Flooded::new(hosts, rate, scenario.seed)),
+        None => hosts,
     })
 }

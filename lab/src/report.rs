@@ -16,7 +16,7 @@ mod health;
 mod tenants;
 mod traffic;
 
-pub use endpoints::{Completion, Endpoints, MessageReport};
+pub use endpoints::{Completion, Endpoints, MessageReport, StrangersReport};
 pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;

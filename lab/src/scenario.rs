@@ -96,6 +96,8 @@ pub struct Scenario {
     pub tenants: Vec<TenantScenario>,
     /// Gateways that start anew, in any order.
     pub restarts: Vec<Restart>,
+    /// Packets a second of strangers at site A, beside what hosts send.
+    pub strangers: Option<u64>,
     /// Decides everything that is left to chance.
     pub seed: u64,
     /// Where to write what was seen on each link.
@@ -119,8 +121,8 @@ impl Scenario {
 
     fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
         let (numbering, restarts, tenants) = (Numbering::Tunnel, Vec::new(), Vec::new());
-        let (gateways, out) = (true, None);
-        Self { source, paths, gateways, numbering, bounds, tenants, restarts, seed, out }
+        let (gateways, strangers, out) = (true, None, None);
+        Self { source, paths, gateways, numbering, bounds, tenants, restarts, strangers, seed, out }
     }
 
     /// The capture that is played, if one is.

@@ -43,3 +43,26 @@ fn of_a_capture_the_queue_pairs_are_found() {
     let pairs = flows.top.iter().filter(|subflow| subflow.kinds.contains(&"write")).count();
     assert_eq!(pairs, 1, "{flows:#?}");
 }
+
+#[test]
+fn a_million_strangers_a_second_take_less_than_two_in_a_hundred_from_elephants() {
+    let traffic = "verb=write,qps=4,size=4MiB,messages=48";
+    let path: lab::PathScenario = "p1,rate=100G,delay=250us,loss=1e-3".parse().expect("a path");
+    let mut scenario = Scenario::traffic(traffic.parse().expect("traffic"), vec![path], 1);
+    let alone = lab::run(&scenario).expect("it runs");
+    scenario.strangers = Some(1_000_000);
+    let flooded = lab::run(&scenario).expect("it runs");
+    let strangers = flooded.endpoints.strangers.expect("some");
+    assert!(strangers.sent > 60_000, "{strangers:?}");
+    let [with, without] = [&flooded, &alone].map(|report| report.endpoints.goodput_gbps);
+    assert!(with > 0.98 * without, "{with} Gbit/s, alone {without}; {}", scenario.command_line());
+    let messages = flooded.endpoints.messages.expect("messages");
+    assert_eq!(messages.messages_completed, messages.messages_posted);
+    assert_eq!((messages.retransmitted_packets, messages.timeouts), (0, 0));
+    let flows = flooded.gateways.expect("gateways").a.flows;
+    assert_eq!(flows.elephants, 4);
+    // Each elephant kept its place: no packet of its is missing from what was counted.
+    let alone = alone.gateways.expect("gateways").a.flows;
+    let packets = |flows: &FlowsReport| flows.top[..4].iter().map(|top| top.packets).sum::<u64>();
+    assert_eq!(packets(&flows), packets(&alone));
+}

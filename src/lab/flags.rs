@@ -50,6 +50,11 @@ pub(crate) struct Flags {
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
     restarts: Vec<Restart>,
+    /// Strangers at site A send so many packets a second, each from another address to another queue
+    /// pair: a flood of new flows.
+    #[arg(long, value_name = "PACKETS", conflicts_with = "scenario",
+        value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    strangers: Option<u64>,
     /// How packets are numbered between the gateways: tunnel (they are encapsulated), or transparent
     /// (they go as they are, and their PSNs are the numbers).
     #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode, conflicts_with = "scenario")]
@@ -123,7 +128,8 @@ impl Flags {
         };
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
-        Scenario { gateways, numbering, restarts, tenants, ..scenario }
+        let strangers = self.strangers;
+        Scenario { gateways, numbering, restarts, tenants, strangers, ..scenario }
     }
 }
 

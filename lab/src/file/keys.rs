@@ -83,6 +83,7 @@ pub(super) const RUN: Section = Section {
     many: false,
     keys: &[
         optional("seed", "1", "decides everything that is left to chance"),
+        optional("strangers", "1000000", "packets a second of strangers"),
         optional("compare", "true", "run it without gateways as well"),
         optional("no_gateways", "true", "run it without gateways only"),
     ],

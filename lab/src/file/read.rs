@@ -4,6 +4,7 @@
 //! error reported becomes no experiment.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use config::diagnostic::{Report, quoted};
@@ -25,6 +26,9 @@ use crate::traffic::Traffic;
 
 /// Packets that a channel or a hold buffer may be told to remember at most.
 const MAX_REMEMBERED: u32 = 1 << 24;
+
+/// Packets a second that strangers may be told to send, up to what a line of 100G carries.
+const STRANGERS: RangeInclusive<u32> = 1..=100_000_000;
 
 /// Reads a document. `folder` is where relative paths begin. `None` has a reason reported.
 pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Option<Experiment> {
@@ -54,6 +58,7 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
     }
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;
+    scenario.strangers = run.strangers;
     let (seeds, compare) = (run.seeds, run.compare);
     Some(Experiment { scenario, seeds, compare, expectations: expectations? })
 }
@@ -186,6 +191,7 @@ fn read_bounds(entries: &Entries<'_>, usual: Bounds, report: &mut Report<'_>) ->
 /// `[run]`.
 struct Run {
     seeds: Seeds,
+    strangers: Option<u64>,
     compare: bool,
     no_gateways: bool,
 }
@@ -196,11 +202,14 @@ impl Run {
         restarts: &[Entries<'_>],
         report: &mut Report<'_>,
     ) -> Self {
-        let mut run = Self { seeds: Seeds::one(1), compare: false, no_gateways: false };
+        let seeds = Seeds::one(1);
+        let mut run = Self { seeds, strangers: None, compare: false, no_gateways: false };
         let Some(entries) = entries else { return run };
         let seeds = entries.scalar("seed", report);
         let seeds = seeds.and_then(report, |seeds| seeds.parse().map_err(of("seed")));
         run.seeds = seeds.or(run.seeds).unwrap_or(run.seeds);
+        let strangers = entries.count("strangers", STRANGERS, report);
+        run.strangers = strangers.given().copied().map(u64::from);
         run.compare = entries.flag("compare", report).given().copied().unwrap_or_default();
         run.no_gateways = entries.flag("no_gateways", report).given().copied().unwrap_or_default();
         if run.no_gateways {

@@ -44,6 +44,18 @@ pub struct Endpoints {
     /// Time from the start of the play to the last delivery; of messages, from the first packet
     /// of each to its completion.
     pub completion_us: Completion,
+    /// Strangers beside them, where the scenario has some; they count nowhere else here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<StrangersReport>,
+}
+
+/// Packets of strangers: random addresses, ports and queue pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StrangersReport {
+    /// Sent at site A.
+    pub sent: u64,
+    /// Arrived at site B.
+    pub arrived: u64,
 }
 
 /// What became of messages, and what the RNICs of both sites counted.
