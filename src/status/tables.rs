@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::events::events;
 use super::flows::{elephants, flows, subflows};
 use super::{Status, Traffic};
 use crate::report::{Align, Table, bytes};
@@ -17,6 +18,8 @@ pub(crate) enum What {
     Peers,
     /// Paths: traffic, round trips.
     Paths,
+    /// What happened to paths lately.
+    Events,
     /// Next hops that are asked for.
     Neighbours,
     /// Workers: rounds, memory.
@@ -40,10 +43,11 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
+    (What::Events, "events", events),
     (What::Neighbours, "neighbours", neighbours),
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
@@ -377,6 +381,7 @@ mod tests {
             "200",
             "192.0.2.254",
             "acme",
+            "40 packets sent again, 12.2 ms after it went down",
             "QP 0x11",
             "80Gb/s",
             "wan_duplicate",
