@@ -5,6 +5,7 @@
 
 mod expectations;
 mod flags;
+mod plot;
 mod table;
 
 use std::io::{self, Write};
@@ -39,7 +40,8 @@ pub(crate) struct Args {
     /// an array. Without it 1, or what the scenario file says.
     #[arg(long, value_name = "N|A..B")]
     seed: Option<Seeds>,
-    /// Directory for what was seen on each link: lan-a.pcap, wan-a.pcap, wan-b.pcap, lan-b.pcap.
+    /// Directory for what was seen on each link: lan-a.pcap, wan-a.pcap, wan-b.pcap, lan-b.pcap, and
+    /// paths.svg, a picture of what each path carried over time.
     /// Of the run with gateways, if there are both.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -126,8 +128,21 @@ pub(crate) fn run(args: &Args) -> Exit {
     if runs.is_empty() {
         return exit;
     }
+    let drawn = draw(args, &runs);
     let printed = report::print(|output| write(output, args.json, &jobs, &runs));
-    exit.and(printed).and(judge(&runs))
+    exit.and(drawn).and(printed).and(judge(&runs))
+}
+
+/// Draws what the paths of the only run carried, beside its captures.
+fn draw(args: &Args, runs: &[Run<'_>]) -> Exit {
+    let (Some(folder), [run]) = (&args.out, runs) else { return Exit::Fine };
+    match plot::write_picture(folder, &run.outcome.report) {
+        Ok(()) => Exit::Fine,
+        Err(error) => {
+            report::complain(&format!("{}: {error}", folder.display()));
+            Exit::Failed
+        }
+    }
 }
 
 impl Job {

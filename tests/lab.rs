@@ -111,6 +111,8 @@ fn links_are_captured_where_it_was_asked_for() {
     assert_eq!((packets("lan-a.pcap"), packets("lan-b.pcap")), (60, 60));
     let lost = json(&output)["wan"]["dropped"].as_u64().unwrap();
     assert!(lost > 0 && packets("wan-a.pcap") > 60 && packets("wan-b.pcap") > 60);
+    let picture = std::fs::read_to_string(out.join("paths.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("<polyline"), "{picture}");
     let again = lab(&["--path", LOSSY, "--out", out.to_str().unwrap(), "--seed", "1..2"]);
     assert_eq!(again.status.code(), Some(2));
 }

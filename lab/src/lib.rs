@@ -1,6 +1,7 @@
 //! A network in a box, in virtual time; and its wire, [`wire`], in real time as well.
 #![forbid(unsafe_code)]
 
+pub mod chart;
 mod command;
 pub mod draw;
 pub mod events;
@@ -25,6 +26,7 @@ mod site;
 pub mod stream;
 mod taps;
 mod tenant;
+mod timeline;
 pub mod traffic;
 pub mod wire;
 

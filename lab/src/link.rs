@@ -114,6 +114,11 @@ impl Link {
         self.counters = LinkCounters::default();
     }
 
+    /// When what was sent so far will have left.
+    pub(crate) fn free_at(&self) -> Time {
+        self.busy_until
+    }
+
     /// Sends `frame`, which may get altered, at `now`; never earlier than the one before.
     pub fn send(&mut self, now: Time, frame: &mut [u8]) -> Arrivals {
         self.send_with(now, frame.len(), |damage| damage.strike(frame))

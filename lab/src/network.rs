@@ -4,10 +4,11 @@ use dataplane::memory::Frame;
 use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use crate::events::Events;
-use crate::link::{Link, LinkCounters};
+use crate::link::{Link, LinkCounters, line_bytes};
 use crate::scenario::{Scenario, Source};
 use crate::site::LAN;
 use crate::taps::{Tap, Taps, TapsError};
+use crate::timeline::Timeline;
 
 /// The time a frame takes on a LAN, either way: those are without limit or fault.
 const LAN_DELAY: Nanos = MICROSECOND;
@@ -60,6 +61,7 @@ pub(crate) struct Network {
     under_way: Events<(Place, Load)>,
     /// Paths, each from site A and from site B.
     paths: Vec<[Link; 2]>,
+    timeline: Timeline,
     /// RNICs load gateways, which look at their ports at multiples of [`POLL`].
     under_load: bool,
     spare: Vec<Vec<u8>>,
@@ -74,13 +76,15 @@ impl Network {
         };
         let paths = (0..scenario.paths.len()).map(|path| [link(path, 0), link(path, 1)]);
         let paths = paths.collect();
+        let timeline = Timeline::new(scenario.paths.len());
         let under_load = scenario.gateways && matches!(scenario.source, Source::Traffic(_));
-        Self { under_way: Events::default(), paths, under_load, spare: Vec::new(), taps }
+        Self { under_way: Events::default(), paths, timeline, under_load, spare: Vec::new(), taps }
     }
 
     /// Lets the play start: links count, and captures begin.
     pub(crate) fn start(&mut self, now: Time, origin: u64) {
         self.paths.iter_mut().flatten().for_each(|link| link.start(now));
+        self.timeline.start(now);
         if let Some(taps) = &mut self.taps {
             taps.start(now, origin);
         }
@@ -128,7 +132,8 @@ impl Network {
         self.tap(now, Tap::Wan(side), &frame);
         let link = self.paths.get_mut(port - 1).and_then(|path| path.get_mut(side));
         let Some(link) = link else { return self.recycle(frame) };
-        let arrivals = link.send_with(now, frame.bytes().len(), |damage| match &mut frame {
+        let len = frame.bytes().len();
+        let arrivals = link.send_with(now, len, |damage| match &mut frame {
             Load::Owned(bytes) => damage.strike(bytes),
             Load::Shared(shared) => {
                 // Whoever sent it still has it, and as it was.
@@ -138,6 +143,7 @@ impl Network {
                 struck
             }
         });
+        self.timeline.add(port - 1, side, link.free_at(), line_bytes(len));
         if let Some(at) = arrivals.second {
             let mut copy = self.buffer();
             copy.extend_from_slice(frame.bytes());
@@ -180,6 +186,11 @@ impl Network {
     /// Lets go of whatever is still under way.
     pub(crate) fn clear(&mut self) {
         self.under_way = Events::default();
+    }
+
+    /// What each path carried over time.
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     /// What each path did in both directions.

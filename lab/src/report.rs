@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::link::{Impairments, LinkCounters};
 use crate::scenario::{Bounds, Scenario, Source};
+use crate::timeline::Timeline;
 
 mod endpoints;
 mod flows;
@@ -121,6 +122,8 @@ pub struct Wan {
     pub reordered: u64,
     /// Frames doubled.
     pub duplicated: u64,
+    /// The length of the intervals of `gbps_over_time`, in microseconds.
+    pub interval_us: f64,
     /// The paths.
     pub paths: Vec<PathTraffic>,
 }
@@ -138,6 +141,9 @@ pub struct PathTraffic {
     pub dropped: u64,
     /// Part of its capacity that was used, of the busier direction; 0 for a path without limit.
     pub utilization: f64,
+    /// What its line carried in each interval of the play, in gigabits a second, of the busier
+    /// direction.
+    pub gbps_over_time: Vec<f64>,
 }
 
 /// Both gateways.
@@ -230,7 +236,13 @@ impl PathReport {
 impl Wan {
     /// From each path's name, rate and counters in both directions, over a play of `span`.
     #[must_use]
-    pub fn new(scenario: &Scenario, counters: &[[LinkCounters; 2]], span: Nanos) -> Self {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        counters: &[[LinkCounters; 2]],
+        timeline: &Timeline,
+        span: Nanos,
+    ) -> Self {
+        let mut rates = timeline.rates(span).into_iter();
         let all = counters.iter().flatten();
         let sum = |field: fn(&LinkCounters) -> u64| all.clone().map(field).sum();
         let paths = scenario.paths.iter().zip(counters).map(|(path, both)| {
@@ -244,6 +256,12 @@ impl Wan {
                 sent_bytes: sum(|link| link.sent_bytes),
                 dropped: sum(|link| link.dropped),
                 utilization: if capacity > 0.0 { used / capacity } else { 0.0 },
+                gbps_over_time: rates
+                    .next()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(thousandths)
+                    .collect(),
             }
         });
         Self {
@@ -252,9 +270,15 @@ impl Wan {
             altered: sum(|link| link.altered),
             reordered: sum(|link| link.reordered),
             duplicated: sum(|link| link.duplicated),
+            interval_us: timeline.interval() as f64 / 1e3,
             paths: paths.collect(),
         }
     }
+}
+
+/// Rounded: more digits say nothing of a rate.
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 impl GatewayReport {

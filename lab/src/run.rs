@@ -188,6 +188,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Report, LabError> {
         let start = self.start.unwrap_or(self.now);
         let counters = self.network.counters();
+        let timeline = self.network.timeline().clone();
         let line_bytes = counters.iter().flatten().map(|link| link.line_bytes).sum();
         // What is under way keeps packet buffers of its gateway.
         self.network.clear();
@@ -213,7 +214,7 @@ impl<'a> Run<'a> {
             virtual_seconds: self.now.since(start) as f64 / SECOND as f64,
             scenario: ScenarioReport::new(self.scenario),
             endpoints: self.hosts.report(line_bytes),
-            wan: Wan::new(self.scenario, &counters, self.hosts.span()),
+            wan: Wan::new(self.scenario, &counters, &timeline, self.hosts.span()),
             gateways,
             tenants,
             path_events,

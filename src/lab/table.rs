@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use config::units::Bytes;
 use lab::report::{GatewayReport, MessageReport, Report};
 
-use super::Run;
+use super::{Run, plot};
 use crate::report::{self, Align, Table};
 
 /// A line of a table about one run: its name, and its value.
@@ -89,6 +89,7 @@ pub(super) fn write_run(output: &mut dyn Write, run: &Run<'_>) -> io::Result<()>
     }
     writeln!(output)?;
     write_paths(output, report)?;
+    plot::write(output, report)?;
     let rate = report.endpoints.packets_sent as f64 / wall_seconds.max(1e-9);
     report::complain(&format!("{wall_seconds:.2} s here, {rate:.0} frames a second"));
     Ok(())

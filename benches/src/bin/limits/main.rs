@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-mod chart;
 mod formula;
 mod matrix;
 mod page;

@@ -1,6 +1,7 @@
 //! The picture: what is plotted, and how it looks.
 
-use crate::chart::{Axis, Line, Look, Mark, NO_LINE, Panel, Row, svg};
+use lab::chart::{Axis, Line, Look, Mark, NO_LINE, Panel, Row, SMALL, svg};
+
 use crate::formula;
 use crate::matrix::{Case, DISTANCES, LOSSES, Mode, QPS};
 use crate::results::{Results, loss};
@@ -80,7 +81,7 @@ fn goodputs(results: &Results, qps: u32) -> Row {
     let pairs = if qps == 1 { "one queue pair".into() } else { format!("{qps} queue pairs") };
     let heading = format!("Goodput of {pairs} on a line of 100 Gbit/s: higher is better");
     let legend = LINES.map(|(.., look, text)| (look, text.to_owned()));
-    Row { heading, legend: legend.into(), panels: panels.into() }
+    Row { heading, legend: legend.into(), plot: SMALL, panels: panels.into() }
 }
 
 fn times(results: &Results, qps: u32) -> Row {
@@ -115,5 +116,5 @@ fn times(results: &Results, qps: u32) -> Row {
     });
     let heading =
         format!("Completion times of 1 MiB, {qps} queue pairs with gateways: lower is better");
-    Row { heading, legend: legends, panels: panels.into() }
+    Row { heading, legend: legends, plot: SMALL, panels: panels.into() }
 }

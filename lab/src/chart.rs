@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// How wide and high a panel's plot is, without what is written around it.
-const PLOT: (f64, f64) = (226.0, 190.0);
+/// How wide and high the plot of a small panel is, without what is written around it.
+pub const SMALL: (f64, f64) = (226.0, 190.0);
 /// What is around it: left, top, right, bottom.
 const MARGINS: (f64, f64, f64, f64) = (54.0, 34.0, 14.0, 50.0);
 /// Height of a row's heading.
@@ -20,72 +20,94 @@ text{font-family:Helvetica,Arial,sans-serif;font-size:13px;fill:#333}\
 .line{fill:none;stroke-width:2}";
 
 /// Instead of dashes: no line between the marks.
-pub(crate) const NO_LINE: &str = "none";
+pub const NO_LINE: &str = "none";
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Look {
-    pub(crate) colour: &'static str,
+pub struct Look {
+    /// As SVG has it.
+    pub colour: &'static str,
     /// As SVG has it; empty for a solid line, [`NO_LINE`] for marks alone.
-    pub(crate) dashes: &'static str,
-    pub(crate) mark: Mark,
+    pub dashes: &'static str,
+    /// At its points.
+    pub mark: Mark,
 }
 
 /// What stands at each point of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub enum Mark {
+    /// Nothing.
     None,
+    /// A circle.
     Full,
+    /// A circle that is white inside.
     Hollow,
 }
 
 /// An axis: its values are placed from 0 to 1 by whoever knows its scale.
 #[derive(Debug, Clone)]
-pub(crate) struct Axis {
-    pub(crate) label: String,
+pub struct Axis {
+    /// What it shows.
+    pub label: String,
     /// Places and what is written there.
-    pub(crate) ticks: Vec<(f64, String)>,
+    pub ticks: Vec<(f64, String)>,
 }
 
 /// A line: its points are placed from 0 to 1 in both directions, upwards.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) look: Look,
-    pub(crate) points: Vec<(f64, f64)>,
+pub struct Line {
+    /// How it looks.
+    pub look: Look,
+    /// Where it goes.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A panel.
 #[derive(Debug, Clone)]
-pub(crate) struct Panel {
-    pub(crate) title: String,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) lines: Vec<Line>,
+pub struct Panel {
+    /// Above it.
+    pub title: String,
+    /// Below it.
+    pub x: Axis,
+    /// At its left.
+    pub y: Axis,
+    /// What it shows.
+    pub lines: Vec<Line>,
 }
 
 /// Rows of panels, each under a heading and a legend of its own.
-pub(crate) struct Row {
-    pub(crate) heading: String,
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Above it.
+    pub heading: String,
     /// What lines mean.
-    pub(crate) legend: Vec<(Look, String)>,
-    pub(crate) panels: Vec<Panel>,
+    pub legend: Vec<(Look, String)>,
+    /// How wide and high their plots are, without what is written around them.
+    pub plot: (f64, f64),
+    /// The panels.
+    pub panels: Vec<Panel>,
 }
 
 /// The whole picture.
-pub(crate) fn svg(rows: &[Row]) -> String {
-    let panel = (MARGINS.0 + PLOT.0 + MARGINS.2, MARGINS.1 + PLOT.1 + MARGINS.3);
-    let columns = rows.iter().map(|row| row.panels.len()).max().unwrap_or(0);
-    let width = panel.0 * columns as f64;
+#[must_use]
+pub fn svg(rows: &[Row]) -> String {
+    let size = |row: &Row| {
+        let (width, height) = row.plot;
+        (MARGINS.0 + width + MARGINS.2, MARGINS.1 + height + MARGINS.3)
+    };
+    let width = rows.iter().map(|row| size(row).0 * row.panels.len() as f64).fold(0.0, f64::max);
     let mut body = String::new();
     let mut top = 8.0;
     for row in rows {
         write(&mut body, (MARGINS.0, top + 18.0), "start", "heading", &row.heading);
         top += HEADING;
         top += legend(&mut body, &row.legend, width, top);
+        let (across, down) = size(row);
         for (column, each) in row.panels.iter().enumerate() {
-            draw(&mut body, each, panel.0 * column as f64 + MARGINS.0, top + MARGINS.1);
+            let corner = (across * column as f64 + MARGINS.0, top + MARGINS.1);
+            draw(&mut body, each, corner, row.plot);
         }
-        top += panel.1 + 12.0;
+        top += down + 12.0;
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {top}\" \
@@ -107,8 +129,7 @@ fn legend(body: &mut String, entries: &[(Look, String)], width: f64, top: f64) -
     entries.len().div_ceil(columns) as f64 * LEGEND_LINE
 }
 
-fn draw(body: &mut String, panel: &Panel, left: f64, top: f64) {
-    let (width, height) = PLOT;
+fn draw(body: &mut String, panel: &Panel, (left, top): (f64, f64), (width, height): (f64, f64)) {
     let bottom = top + height;
     write(body, (left + width / 2.0, top - 12.0), "middle", "title", &panel.title);
     for (at, text) in &panel.y.ticks {
