@@ -41,6 +41,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             streams: gw::STREAMS,
         },
         tenants: config.tenants.iter().map(tenant).collect(),
+        backpressure: None,
         flows: config.flows.follow.then(|| flows(&config.flows)),
     }
 }

@@ -251,5 +251,6 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         tenants: tenant::settings(&scenario.tenants),
         // A lab has a few hosts, and makes many gateways.
         flows: Some(flows::Settings { subflows: 1 << 11, flows: 1 << 9, ..Default::default() }),
+        backpressure: None,
     }
 }

@@ -20,6 +20,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For what follows from something that has these limits: it may take as long again until
+    /// that shows.
+    #[must_use]
+    pub const fn twice(self) -> Self {
+        Self { longest: self.longest.saturating_mul(2), ..self }
+    }
+}
+
 /// What ended by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {

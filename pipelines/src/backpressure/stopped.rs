@@ -11,10 +11,10 @@ use crate::tunnel::stops::{Stop, StopHeard};
 pub struct Change {
     /// Its index.
     pub tenant: u16,
-    /// Classes that are stopped from now on, a bit each.
-    pub stopped: u8,
-    /// Classes that go on.
-    pub resumed: u8,
+    /// The classes that were stopped, a bit each.
+    pub before: u8,
+    /// Those that are from now on.
+    pub after: u8,
 }
 
 /// What was heard of a tenant, and what came of it.
@@ -32,6 +32,21 @@ pub struct Heard {
     pub expired: u64,
     /// How often it had been stopped for too long.
     pub broken: u64,
+}
+
+impl Heard {
+    /// Together with another peer's.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            stops: self.stops + other.stops,
+            resumes: self.resumes + other.resumes,
+            stale: self.stale + other.stale,
+            ignored: self.ignored + other.ignored,
+            expired: self.expired + other.expired,
+            broken: self.broken + other.broken,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -178,8 +193,7 @@ impl Tenant {
     fn set(&mut self, index: u16, classes: u8, change: &mut impl FnMut(Change)) {
         let before = std::mem::replace(&mut self.classes, classes);
         if before != classes {
-            let (stopped, resumed) = (classes & !before, before & !classes);
-            change(Change { tenant: index, stopped, resumed });
+            change(Change { tenant: index, before, after: classes });
         }
     }
 }

@@ -41,6 +41,19 @@ pub struct Said {
     pub unconfirmed: u64,
 }
 
+impl Said {
+    /// Together with another peer's.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            stops: self.stops + other.stops,
+            resumes: self.resumes + other.resumes,
+            unknown: self.unknown + other.unknown,
+            unconfirmed: self.unconfirmed + other.unconfirmed,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Tenant {
     name: u64,
@@ -85,16 +98,14 @@ impl Stopper {
         }
     }
 
-    /// A queue is above its threshold: its class of the tenant (0 to 7) is to be stopped.
-    pub fn stop(&mut self, tenant: u16, class: u8, now: Time) {
-        let classes = self.classes(tenant) | class_bit(class);
-        self.set(tenant, classes, now);
+    /// These classes of a tenant, a bit each, are to be stopped from `now` on.
+    pub fn stop(&mut self, tenant: u16, classes: u8, now: Time) {
+        self.set(tenant, self.classes(tenant) | classes, now);
     }
 
-    /// A queue is below its threshold: its class of the tenant goes on.
-    pub fn resume(&mut self, tenant: u16, class: u8, now: Time) {
-        let classes = self.classes(tenant) & !class_bit(class);
-        self.set(tenant, classes, now);
+    /// These classes of a tenant, a bit each, go on.
+    pub fn resume(&mut self, tenant: u16, classes: u8, now: Time) {
+        self.set(tenant, self.classes(tenant) & !classes, now);
     }
 
     /// The classes of a tenant that are to be stopped, a bit each.
@@ -209,9 +220,4 @@ impl Tenant {
         self.confirmed = true;
         self.due = (self.classes != 0).then(|| self.last.after(refresh));
     }
-}
-
-/// The bit of a class; none of one above 7.
-fn class_bit(class: u8) -> u8 {
-    1u8.checked_shl(u32::from(class)).unwrap_or(0)
 }

@@ -69,8 +69,8 @@ fn names_are_stable_and_of_the_whole_name() {
 fn a_stop_is_said_again_until_heard_and_then_a_third_of_its_lifetime_later() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
     assert_eq!(stopper.due(), Time::NEVER);
-    stopper.stop(ACME.0, 1, Time(0));
-    stopper.stop(ACME.0, 1, Time(0));
+    stopper.stop(ACME.0, 0b10, Time(0));
+    stopper.stop(ACME.0, 0b10, Time(0));
     assert_eq!(stopper.due(), Time(0));
     let first = poll(&mut stopper, Time(0));
     let expected = Stop { tenant: name("acme"), sequence: Seq(1), classes: 0b10 };
@@ -80,20 +80,20 @@ fn a_stop_is_said_again_until_heard_and_then_a_third_of_its_lifetime_later() {
     assert_eq!(again, [Stop { sequence: Seq(2), ..expected }]);
 
     let (heard, change) = hear(&mut stopped, &first[0], Time(2 * MILLISECOND));
-    assert_eq!(change, Some(Change { tenant: ACME.1, stopped: 0b10, resumed: 0 }));
+    assert_eq!(change, Some(Change { tenant: ACME.1, before: 0, after: 0b10 }));
     assert_eq!(stopped.classes(ACME.1), 0b10);
     stopper.confirm(&heard);
     assert_eq!(stopper.due(), Time(REPEAT + LIFETIME / 3));
     let due = stopper.due();
     assert_eq!(poll(&mut stopper, due).len(), 1);
 
-    stopper.resume(ACME.0, 1, Time(50 * MILLISECOND));
+    stopper.resume(ACME.0, 0b10, Time(50 * MILLISECOND));
     let end = poll(&mut stopper, Time(50 * MILLISECOND))[0];
     assert_eq!(end.classes, 0);
     stopper.confirm(&heard);
     assert_ne!(stopper.due(), Time::NEVER, "an answer to the stop does not confirm its end");
     let (heard, change) = hear(&mut stopped, &end, Time(52 * MILLISECOND));
-    assert_eq!(change, Some(Change { tenant: ACME.1, stopped: 0, resumed: 0b10 }));
+    assert_eq!(change, Some(Change { tenant: ACME.1, before: 0b10, after: 0 }));
     stopper.confirm(&heard);
     assert_eq!(stopper.due(), Time::NEVER);
     assert_eq!((stopper.said(ACME.0).stops, stopper.said(ACME.0).resumes), (3, 1));
@@ -102,34 +102,33 @@ fn a_stop_is_said_again_until_heard_and_then_a_third_of_its_lifetime_later() {
 #[test]
 fn classes_of_a_tenant_are_said_together_and_change_alone() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
-    stopper.stop(ACME.0, 1, Time(0));
-    stopper.stop(ACME.0, 7, Time(0));
-    stopper.stop(ACME.0, 8, Time(0));
+    stopper.stop(ACME.0, 0b10, Time(0));
+    stopper.stop(ACME.0, 0b1000_0000, Time(0));
     let stop = poll(&mut stopper, Time(0))[0];
     assert_eq!(stop.classes, 0b1000_0010);
     hear(&mut stopped, &stop, Time(1));
-    stopper.resume(ACME.0, 1, Time(2));
-    stopper.stop(ACME.0, 0, Time(2));
+    stopper.resume(ACME.0, 0b10, Time(2));
+    stopper.stop(ACME.0, 0b1, Time(2));
     let (_, change) = hear(&mut stopped, &poll(&mut stopper, Time(2))[0], Time(3));
-    assert_eq!(change, Some(Change { tenant: ACME.1, stopped: 0b1, resumed: 0b10 }));
+    assert_eq!(change, Some(Change { tenant: ACME.1, before: 0b1000_0010, after: 0b1000_0001 }));
     assert_eq!(stopped.classes(2), 0, "nobody else");
 }
 
 #[test]
 fn a_lost_end_is_ended_by_the_lifetime_and_a_dead_peer_too() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
-    stopper.stop(ACME.0, 0, Time(0));
+    stopper.stop(ACME.0, 0b1, Time(0));
     hear(&mut stopped, &poll(&mut stopper, Time(0))[0], Time(5));
     assert_eq!(stopped.due(), Time(5 + LIFETIME));
     stopped.expire(Time(4 + LIFETIME), |change| panic!("{change:?}"));
     let mut changes = Vec::new();
     stopped.expire(Time(5 + LIFETIME), |change| changes.push(change));
-    assert_eq!(changes, [Change { tenant: ACME.1, stopped: 0, resumed: 1 }]);
+    assert_eq!(changes, [Change { tenant: ACME.1, before: 1, after: 0 }]);
     assert_eq!((stopped.classes(ACME.1), stopped.due()), (0, Time::NEVER));
     assert_eq!(stopped.heard(ACME.1).expired, 1);
 
     // Nobody answers: an end is not said for ever.
-    stopper.resume(ACME.0, 0, Time(10));
+    stopper.resume(ACME.0, 0b1, Time(10));
     let mut times = 0;
     while stopper.due() != Time::NEVER {
         let due = stopper.due().max(Time(10));
@@ -141,10 +140,10 @@ fn a_lost_end_is_ended_by_the_lifetime_and_a_dead_peer_too() {
 #[test]
 fn what_is_replayed_stale_or_late_changes_nothing() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
-    stopper.stop(ACME.0, 0, Time(0));
+    stopper.stop(ACME.0, 0b1, Time(0));
     let stop = poll(&mut stopper, Time(0))[0];
     let refresh = poll(&mut stopper, Time(REPEAT))[0];
-    stopper.resume(ACME.0, 0, Time(REPEAT));
+    stopper.resume(ACME.0, 0b1, Time(REPEAT));
     let end = poll(&mut stopper, Time(REPEAT))[0];
 
     hear(&mut stopped, &stop, Time(0));
@@ -165,18 +164,18 @@ fn a_tenant_that_the_peer_has_not_is_told_and_stops_nobody() {
     assert!(heard.unknown && change.is_none() && stopped.unknown() == 1);
 
     let mut stopper = Stopper::new(&[name("hooli")], StopperSettings::default());
-    stopper.stop(0, 0, Time(0));
+    stopper.stop(0, 0b1, Time(0));
     poll(&mut stopper, Time(0));
     stopper.confirm(&heard);
     assert_eq!(stopper.said(0).unknown, 1);
-    stopper.stop(7, 0, Time(0));
+    stopper.stop(7, 0b1, Time(0));
     assert_eq!(stopper.classes(7), 0, "there is no such index");
 }
 
 #[test]
 fn a_stop_without_end_is_broken_and_heard_again_after_a_rest() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
-    stopper.stop(ACME.0, 0, Time(0));
+    stopper.stop(ACME.0, 0b1, Time(0));
     let mut held = 0;
     for now in (0..3_000 * MILLISECOND).step_by(MILLISECOND as usize).map(Time) {
         stopped.expire(now, |_| {});
@@ -194,16 +193,16 @@ fn a_stop_without_end_is_broken_and_heard_again_after_a_rest() {
 #[test]
 fn a_new_session_begins_with_what_is_stopped_now() {
     let (mut stopper, mut stopped) = (stopper(), stopped());
-    stopper.stop(ACME.0, 0, Time(0));
-    stopper.stop(2, 3, Time(0));
+    stopper.stop(ACME.0, 0b1, Time(0));
+    stopper.stop(2, 0b1000, Time(0));
     for stop in poll(&mut stopper, Time(0)) {
         hear(&mut stopped, &stop, Time(0));
     }
     let mut changes = 0;
-    stopped.forget(|change| changes += u32::from(change.resumed != 0));
+    stopped.forget(|change| changes += u32::from(change.after == 0));
     assert_eq!((changes, stopped.due()), (2, Time::NEVER));
 
-    stopper.resume(2, 3, Time(1));
+    stopper.resume(2, 0b1000, Time(1));
     stopper.restart(Time(1));
     let stops = poll(&mut stopper, Time(1));
     assert_eq!(stops, [Stop { tenant: name("acme"), sequence: Seq(1), classes: 1 }]);
@@ -215,7 +214,7 @@ fn many_tenants_take_several_messages() {
     let names: Vec<u64> = (0..4_096).map(|index: u32| name(&index.to_string())).collect();
     let mut stopper = Stopper::new(&names, StopperSettings::default());
     let mut stopped = Stopped::new(&names, LIMITS);
-    (0..4_096).for_each(|tenant| stopper.stop(tenant, 2, Time(0)));
+    (0..4_096).for_each(|tenant| stopper.stop(tenant, 0b100, Time(0)));
     let stops = poll(&mut stopper, Time(0));
     assert_eq!(stops.len(), 4_096);
     for stop in &stops {
@@ -257,7 +256,7 @@ proptest! {
             if change_at <= now && good_since.is_none() {
                 match wants.next() {
                     Some((tenant, class, stop, wait)) => {
-                        if stop { stopper.stop(tenant, class, now); } else { stopper.resume(tenant, class, now); }
+                        if stop { stopper.stop(tenant, 1 << class, now); } else { stopper.resume(tenant, 1 << class, now); }
                         change_at = now.after(wait);
                     }
                     None => good_since = Some(now),

@@ -13,7 +13,7 @@ use super::hops::{readdressed, rerouted};
 use super::peer::{Peer, Timer};
 use super::session::Outcome;
 use super::transparent::{arrive, told};
-use super::{Common, wan_to_lan};
+use super::{Common, pauses, wan_to_lan};
 use crate::recovery::{Confirmations, LanePosition, Lookup, Range, Seq};
 use crate::shield::Shield;
 use crate::tunnel::control::{
@@ -22,7 +22,7 @@ use crate::tunnel::control::{
 use crate::tunnel::header::{Header, Kind};
 
 /// Messages that one call may send about one channel; what is left is due at once.
-const MESSAGES: usize = 8;
+pub(super) const MESSAGES: usize = 8;
 /// A longer round trip than this is no measurement.
 pub(super) const LONGEST_RTT: Nanos = 10 * SECOND;
 /// Traffic class of control messages: network control, CS6 (RFC 4594).
@@ -250,10 +250,10 @@ fn take(
             told::confirmed(common, peer, by, (echoed_time, blocks), now, queues);
         }
         Message::StreamGone { items } => told::gone(common, peer, items, now, queues),
-        // Nothing is held back on a peer's word yet: counted, not silently ignored.
-        Message::Stops { .. } | Message::StopsHeard { .. } => {
-            return Err(DropReason::ControlMalformed);
+        Message::Stops { lifetime, items } => {
+            pauses::on_stops(common, peer, by, (lifetime, items), now, queues);
         }
+        Message::StopsHeard { items } => pauses::on_heard(common, peer, items, now),
     }
     Ok(())
 }
@@ -278,6 +278,7 @@ fn on_hello(
             streams.outbound.reset(&mut common.memory);
         }
         peer.restart(hello.channels, hello.lanes, &common.settings.recovery);
+        pauses::session_began(common, peer, now);
     }
     let measured = peer.session.rtt;
     let senders = peer.senders.iter_mut().map(|sender| &mut sender.rtt);

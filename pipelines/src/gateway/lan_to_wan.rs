@@ -36,7 +36,9 @@ impl Gateway {
             let class = match classify(packet.head()) {
                 Ok(class) => class,
                 Err(reason) => {
-                    self.common.counters.drops.count(reason, packet.len());
+                    if !self.heed_pause(port, packet.head(), now) {
+                        self.common.counters.drops.count(reason, packet.len());
+                    }
                     continue;
                 }
             };

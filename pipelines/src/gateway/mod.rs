@@ -18,6 +18,7 @@ mod health;
 mod hops;
 mod lan_to_wan;
 mod own;
+mod pauses;
 mod peer;
 mod session;
 mod settings;
@@ -44,6 +45,8 @@ pub use follow::{FlowsStatus, SHOWN, peer_and_path};
 pub use health::{BfdStatus, PathEvent, PathEventKind};
 use hops::Hops;
 use own::Own;
+use pauses::Pauses;
+pub use pauses::{PfcStatus, StopStatus};
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus};
@@ -67,6 +70,7 @@ struct Common {
     shield: Option<Shield>,
     hops: Hops,
     own: Own,
+    pauses: Option<Box<Pauses>>,
     path_events: VecDeque<PathEvent>,
     /// Told of every packet that the shield absorbs.
     absorbed: Option<Watch>,
@@ -98,9 +102,9 @@ impl Gateway {
         seed: u64,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        // Two more: the next hops', and that of the flows.
+        // Three more: the next hops', that of the flows, and the pauses'.
         let timers = settings.peers.len() as u32 * TIMERS;
-        let mut wheel = Wheel::new(timers + 2, start);
+        let mut wheel = Wheel::new(timers + 3, start);
         wheel.set(TimerId(timers), start);
         let mut hops = Hops::new(&settings, TimerId(timers), start);
         let mut peers = Vec::with_capacity(settings.peers.len());
@@ -127,6 +131,7 @@ impl Gateway {
         let shield =
             settings.has_shield().then(|| Shield::new(streams, nonce(seed, u64::from(u32::MAX))));
         let own = Own::new(&settings);
+        let pauses = Pauses::new(&settings, TimerId(timers + 2)).map(Box::new);
         let path_events = VecDeque::new();
         let absorbed = None;
         let common = Common {
@@ -140,6 +145,7 @@ impl Gateway {
             shield,
             hops,
             own,
+            pauses,
             path_events,
             absorbed,
         };
@@ -239,13 +245,15 @@ impl Pipeline for Gateway {
             let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else {
                 match timer.0 % TIMERS {
                     0 => self.ask_hops(now, queues),
-                    _ => self.common.tend_flows(now),
+                    1 => self.common.tend_flows(now),
+                    _ => self.tend_pauses(now, queues),
                 }
                 continue;
             };
             match Timer::from_index(timer.0 % TIMERS) {
                 Timer::Hello => control::send_hello(&mut self.common, peer, now, queues),
                 Timer::Health => health::tend(&mut self.common, peer, now, queues),
+                Timer::Stops => pauses::tend_stops(&mut self.common, peer, now, queues),
                 Timer::Hold if peer.streams.is_some() => {
                     arrive::give_up_aged(&mut self.common, peer, now, queues);
                 }

@@ -10,6 +10,7 @@ use super::counters::Traffic;
 use super::detour::detour;
 use super::health::Health;
 use super::hops::Hop;
+use super::pauses::Stops;
 use super::session::Session;
 use super::settings::{
     Absent, Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings, Ttl,
@@ -111,13 +112,15 @@ pub(super) struct Peer {
     pub(super) hello_channel: usize,
     /// Its streams, if PSNs are the numbers.
     pub(super) streams: Option<Box<Streams>>,
+    /// Whom we hold back for it, and it for us.
+    pub(super) stops: Option<Box<Stops>>,
     /// Receivers that took packets in the present burst, a bit each.
     pub(super) touched: u64,
     timers: u32,
 }
 
 /// Timers of a peer: its own, then one a sender, then one a receiver.
-const OWN_TIMERS: u32 = 3;
+const OWN_TIMERS: u32 = 4;
 /// Timers a peer needs.
 pub(super) const TIMERS: u32 = OWN_TIMERS + 2 * MAX_CHANNELS as u32;
 
@@ -127,6 +130,7 @@ pub(super) enum Timer {
     Hello,
     Hold,
     Health,
+    Stops,
     Sender(usize),
     Receiver(usize),
 }
@@ -139,6 +143,7 @@ impl Timer {
             0 => Self::Hello,
             1 => Self::Hold,
             2 => Self::Health,
+            3 => Self::Stops,
             n if n < OWN_TIMERS + channels => Self::Sender((n - OWN_TIMERS) as usize),
             n => Self::Receiver((n - OWN_TIMERS - channels) as usize),
         }
@@ -149,6 +154,7 @@ impl Timer {
             Self::Hello => 0,
             Self::Hold => 1,
             Self::Health => 2,
+            Self::Stops => 3,
             Self::Sender(channel) => OWN_TIMERS + channel as u32,
             Self::Receiver(channel) => OWN_TIMERS + (MAX_CHANNELS + channel) as u32,
         }
@@ -289,6 +295,7 @@ impl Peer {
                     Some(Box::new(Streams::new(recovery, check_icrc, hold_shares(settings))))
                 }
             },
+            stops: Stops::new(settings).map(Box::new),
             touched: 0,
             timers: index as u32 * TIMERS,
         }

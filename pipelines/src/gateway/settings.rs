@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 
+pub use super::pauses::{BackpressureSettings, PfcSettings};
 use super::tenancy::least_lanes;
 use crate::flows;
 use crate::tenant::{self, TenantSettings};
@@ -274,6 +275,8 @@ pub struct Settings {
     pub tenants: Vec<TenantSettings>,
     /// How flows are followed; `None`: they are not.
     pub flows: Option<flows::Settings>,
+    /// Who may hold whom back; `None`: nobody anybody.
+    pub backpressure: Option<BackpressureSettings>,
 }
 
 /// Settings that contradict themselves. The configuration's own check, with file and line, comes
@@ -303,6 +306,7 @@ impl Settings {
             self.check_peer(peer)?;
         }
         tenant::check(&self.tenants, self.ports.len()).map_err(SettingsError)?;
+        self.backpressure.iter().try_for_each(|of| of.check(self))?;
         let recovery = &self.recovery;
         for (name, value) in
             [("replay_packets", recovery.replay_packets), ("hold_packets", recovery.hold_packets)]

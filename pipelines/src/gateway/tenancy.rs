@@ -6,7 +6,7 @@ use dataplane::memory::Packet;
 
 use super::classify::{Classified, classify};
 use super::counters::Traffic;
-use super::{Gateway, Peer, Settings};
+use super::{Gateway, Peer, Settings, StopStatus};
 use crate::tenant::{Classifier, DEFAULT, Share, Shares, TenantSettings, Traits};
 
 /// A tenant at a moment. Bytes held are those of packet buffers.
@@ -28,6 +28,8 @@ pub struct TenantStatus {
     pub held_high_water_bytes: u64,
     /// Packets no longer waited for, because of its bound.
     pub gave_up: u64,
+    /// What peers were told of it, and told us.
+    pub stops: StopStatus,
 }
 
 /// The tenants of a gateway; without any told apart, each method is one comparison.
@@ -166,6 +168,7 @@ impl Gateway {
                 status.held_high_water_bytes = status.held_high_water_bytes.max(*high_water);
                 status.gave_up += refused;
             }
+            status.stops = self.stop_status(tenant);
         }
     }
 }

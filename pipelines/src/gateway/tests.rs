@@ -3,6 +3,7 @@
 mod follow;
 mod health;
 mod local;
+mod pauses;
 mod properties;
 mod roce;
 mod status;
@@ -59,6 +60,7 @@ fn settings(own: u8, peer: u8) -> Settings {
         recovery: RecoverySettings { replay_packets: 1 << 12, ..RecoverySettings::default() },
         tenants: Vec::new(),
         flows: None,
+        backpressure: None,
     }
 }
 

@@ -239,7 +239,8 @@ fn place(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
+    let waits = common.holds_back(peer.lan, packet.mark());
+    let room = !waits && queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
     match peer.order.arrive(at.lane, at.seq, packet, now, room) {
         Placement::Deliver(packet) => {
             common.deliver(peer.lan, packet, now, queues);
@@ -249,7 +250,7 @@ fn place(
         }
         Placement::Held => {
             watch_hold(common, peer);
-            if !room && peer.order.is_ready(at.lane) {
+            if !room && !waits && peer.order.is_ready(at.lane) {
                 peer.mark_ready(at.lane);
             }
         }
@@ -290,7 +291,8 @@ fn make_room(
     }
 }
 
-/// Delivers what `lane` can release, as far as the LAN port's queue has room.
+/// Delivers what `lane` can release, as far as the LAN port's queue has room, and its stations have
+/// not paused it.
 pub(super) fn release(
     common: &mut Common,
     peer: &mut Peer,
@@ -299,6 +301,9 @@ pub(super) fn release(
     queues: &mut [TxQueue],
 ) {
     while queues.get(peer.lan).is_some_and(|queue| queue.room() > 0) {
+        if common.pauses.is_some() && common.holds_back_next(peer, lane) {
+            return;
+        }
         let Some(packet) = peer.order.release(lane) else { return };
         common.deliver(peer.lan, packet, now, queues);
     }

@@ -177,6 +177,22 @@ impl Order {
         }
     }
 
+    /// The mark of the packet that [`Order::release`] would give, if there is one.
+    #[must_use]
+    pub fn next_mark(&self, lane: u16) -> Option<u16> {
+        let state = self.lanes.get(usize::from(lane)).filter(|state| state.held > 0)?;
+        let held = |seq: Seq| self.entries.get(self.find(lane.into(), seq)? as usize);
+        let mut seq = state.expected;
+        // What will never come is passed over.
+        while let Some(entry) = held(seq) {
+            if let Some(packet) = &entry.packet {
+                return Some(packet.mark());
+            }
+            seq = seq.next();
+        }
+        None
+    }
+
     /// Whether [`Order::release`] would have something.
     #[must_use]
     pub fn is_ready(&self, lane: u16) -> bool {

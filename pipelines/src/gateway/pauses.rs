@@ -1,0 +1,336 @@
+//! Who is held back, and on whose word: pauses of the LAN's stations, and stops of the peers.
+//!
+//! ```text
+//! RNIC --PFC--> gateway: its priority's tenants wait there --stop--> peer --PFC--> RNICs there
+//! ```
+//! A station that pauses a priority gets nothing more of the tenants that have it: what comes for
+//! them through the tunnel waits in order, as it does for what is missing, within the same bounds.
+//! The peers are told to stop those tenants and no others. A gateway that is told so has its own
+//! stations pause the tenants' priorities. Nothing waits for what waits for it: what a station
+//! takes in does not depend on what it may send.
+
+mod settings;
+
+use dataplane::port::TxQueue;
+use dataplane::time::{Nanos, Time};
+use dataplane::wheel::TimerId;
+
+use super::control::{self, MESSAGES, Place};
+use super::own::send_short;
+use super::peer::{Peer, Timer};
+use super::{Common, Gateway, Settings};
+use crate::backpressure::{self, Change, Stopped, Stopper};
+use crate::pfc::{self, Changed};
+use crate::tunnel::control::Draft;
+use crate::tunnel::stops::{StopHeard, Stops as StopItems, StopsHeard};
+use crate::wire::ethernet::{self, MIN_FRAME_LEN};
+use crate::wire::pfc::{DESTINATION, MacControl};
+
+pub use settings::{BackpressureSettings, PfcSettings};
+
+/// All classes of a tenant: priorities tell tenants apart, not a tenant's classes.
+const ALL: u8 = u8::MAX;
+
+/// A LAN port that speaks priority flow control.
+struct Port {
+    sender: pfc::Sender,
+    receiver: pfc::Receiver,
+}
+
+/// What the LAN's stations pause, and what they are to pause.
+pub(super) struct Pauses {
+    /// By the port's index; `None` where it is not spoken.
+    ports: Box<[Option<Port>]>,
+    /// By the tenant's index.
+    priorities: Box<[u8]>,
+    timer: TimerId,
+}
+
+/// What a peer has us stop, and we it.
+pub(super) struct Stops {
+    stopper: Stopper,
+    stopped: Stopped,
+    /// Counts messages: each goes by another channel.
+    turn: usize,
+}
+
+/// The pauses of a LAN port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PfcStatus {
+    /// What it asked of its stations.
+    pub said: pfc::Said,
+    /// What its stations asked of it.
+    pub heard: pfc::Heard,
+    /// The priorities that it holds back now, a bit each.
+    pub paused: u8,
+}
+
+/// The stops of a tenant, of all peers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StopStatus {
+    /// What peers were told.
+    pub said: backpressure::Said,
+    /// What peers told us.
+    pub heard: backpressure::Heard,
+    /// A peer has it stopped now.
+    pub is_stopped: bool,
+}
+
+impl Pauses {
+    /// `None` where nobody holds anybody back. `timer` is theirs.
+    pub(super) fn new(settings: &Settings, timer: TimerId) -> Option<Self> {
+        let of = settings.backpressure.as_ref()?;
+        let port = |pfc: &Option<PfcSettings>| {
+            let PfcSettings { mode, quanta, rate } = (*pfc)?;
+            let limits = of.limits.twice();
+            let sender = pfc::Sender::new(pfc::SenderSettings { mode, quanta, rate, limits });
+            Some(Port { sender, receiver: pfc::Receiver::new(rate, of.limits) })
+        };
+        let ports = of.ports.iter().map(port).collect();
+        Some(Self { ports, priorities: of.priorities.clone().into(), timer })
+    }
+
+    fn port(&mut self, port: usize) -> Option<&mut Port> {
+        self.ports.get_mut(port)?.as_mut()
+    }
+
+    /// Whether the stations of a LAN port have paused a tenant.
+    #[inline]
+    fn holds_back(&self, port: usize, tenant: u16) -> bool {
+        let paused = self.ports.get(port).and_then(Option::as_ref);
+        let paused = paused.map_or(0, |port| port.receiver.paused());
+        paused != 0
+            && self.priorities.get(usize::from(tenant)).is_some_and(|p| paused >> p & 1 == 1)
+    }
+
+    /// Has the stations of all LAN ports pause a tenant that a peer has stopped, and lets them go
+    /// on with one that it has not any more.
+    fn follow(&mut self, change: Change, now: Time) {
+        let Some(priority) = self.priorities.get(usize::from(change.tenant)) else { return };
+        let (was, is) = (change.before != 0, change.after != 0);
+        for port in self.ports.iter_mut().flatten().filter(|_| was != is) {
+            match is {
+                true => port.sender.hold(*priority, now),
+                false => port.sender.lift(*priority),
+            }
+        }
+    }
+
+    fn due(&self) -> Time {
+        let due = |port: &Port| port.sender.due().min(port.receiver.due());
+        self.ports.iter().flatten().map(due).min().unwrap_or(Time::NEVER)
+    }
+}
+
+impl Stops {
+    /// `None` where nobody holds anybody back.
+    pub(super) fn new(settings: &Settings) -> Option<Self> {
+        let of = settings.backpressure.as_ref()?;
+        let names = settings::names(settings);
+        let (stopper, stopped) =
+            (Stopper::new(&names, of.stops), Stopped::new(&names, of.limits.twice()));
+        Some(Self { stopper, stopped, turn: 0 })
+    }
+}
+
+impl Common {
+    /// Whether packets of a tenant must not go to a LAN port now.
+    #[inline]
+    pub(super) fn holds_back(&self, port: usize, tenant: u16) -> bool {
+        self.pauses.as_ref().is_some_and(|pauses| pauses.holds_back(port, tenant))
+    }
+
+    /// Whether the packet that is next in a lane must not.
+    pub(super) fn holds_back_next(&self, peer: &Peer, lane: u16) -> bool {
+        let next = peer.order.next_mark(lane);
+        next.is_some_and(|tenant| self.holds_back(peer.lan, tenant))
+    }
+
+    fn follow(&mut self, change: Change, now: Time) {
+        if let Some(pauses) = &mut self.pauses {
+            pauses.follow(change, now);
+        }
+    }
+
+    /// Has the pauses looked after when they need it.
+    fn arm_pauses(&mut self, now: Time) {
+        if let Some(pauses) = &self.pauses {
+            let due = pauses.due();
+            self.wheel.set(pauses.timer, if due == Time::NEVER { due } else { due.max(now) });
+        }
+    }
+}
+
+impl Gateway {
+    /// The pauses of a port; `None` if it speaks no priority flow control.
+    #[must_use]
+    pub fn pfc_status(&self, port: usize) -> Option<PfcStatus> {
+        let Port { sender, receiver } = self.common.pauses.as_ref()?.ports.get(port)?.as_ref()?;
+        let (said, heard) = (*sender.said(), *receiver.heard());
+        Some(PfcStatus { said, heard, paused: receiver.paused() })
+    }
+
+    /// The stops of a tenant; without tenants told apart, 0 has everything.
+    #[must_use]
+    pub fn stop_status(&self, tenant: u16) -> StopStatus {
+        let mut all = StopStatus::default();
+        for Stops { stopper, stopped, .. } in self.peers.iter().filter_map(|p| p.stops.as_deref()) {
+            all.said = all.said.and(stopper.said(tenant));
+            all.heard = all.heard.and(stopped.heard(tenant));
+            all.is_stopped |= stopped.classes(tenant) != 0;
+        }
+        all
+    }
+
+    /// Takes in a frame for the next station from a LAN port; whether it is a pause, and was heeded.
+    #[cold]
+    pub(super) fn heed_pause(&mut self, port: usize, frame: &[u8], now: Time) -> bool {
+        let Some(pauses) = &mut self.common.pauses else { return false };
+        let Some(Port { receiver, .. }) = pauses.port(port) else { return false };
+        let Ok(view) = ethernet::View::parse(frame) else { return false };
+        // Never tagged, never to somebody else (IEEE 802.3, annex 31A).
+        if view.destination() != DESTINATION || view.ethertype() != ethernet::MAC_CONTROL {
+            return false;
+        }
+        let Ok(control) = MacControl::parse(view.payload()) else { return false };
+        let changed = receiver.hear(&control, now);
+        self.lan_changed(port, changed, now);
+        self.common.arm_pauses(now);
+        true
+    }
+
+    /// Does what is due of pauses: lets go on what was paused for long enough, and says again what
+    /// is to be paused.
+    pub(super) fn tend_pauses(&mut self, now: Time, queues: &mut [TxQueue]) {
+        for index in 0..self.local.len() {
+            let Some(pauses) = &mut self.common.pauses else { return };
+            let Some(Port { sender, receiver }) = pauses.port(index) else { continue };
+            let (changed, frame) = (receiver.expire(now), sender.poll(now));
+            self.lan_changed(index, changed, now);
+            if let Some(control) = frame {
+                self.send_pause(index, &control, queues);
+            }
+        }
+        self.common.arm_pauses(now);
+    }
+
+    fn send_pause(&mut self, port: usize, control: &MacControl, queues: &mut [TxQueue]) {
+        let mut frame = [0; MIN_FRAME_LEN];
+        let Some(source) = self.common.settings.ports.get(port).map(|port| port.mac) else {
+            return;
+        };
+        if control.write_frame(source, &mut frame).is_ok() {
+            send_short(&mut self.common, port, &frame, queues);
+        }
+    }
+
+    /// The stations of a LAN port pause other priorities than before: the peers are told of the
+    /// tenants, and what waited goes on.
+    fn lan_changed(&mut self, port: usize, changed: Changed, now: Time) {
+        let Self { common, peers, .. } = self;
+        let Some(pauses) = &common.pauses else { return };
+        if changed == Changed::default() {
+            return;
+        }
+        for peer in peers.iter_mut().filter(|peer| peer.lan == port) {
+            let Some(stops) = &mut peer.stops else { continue };
+            for (tenant, priority) in (0..).zip(&pauses.priorities) {
+                if changed.paused >> priority & 1 == 1 {
+                    stops.stopper.stop(tenant, ALL, now);
+                } else if changed.resumed >> priority & 1 == 1 {
+                    stops.stopper.resume(tenant, ALL, now);
+                }
+            }
+            common.wheel.set(peer.timer(Timer::Stops), now);
+            if changed.resumed != 0 {
+                peer.mark_all_ready();
+            }
+        }
+    }
+}
+
+/// Does what is due of a peer's stops.
+pub(super) fn tend_stops(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
+    let Some(stops) = &mut peer.stops else { return };
+    stops.stopped.expire(now, |change| common.follow(change, now));
+    common.arm_pauses(now);
+    let repeat = repeat(peer.session.rtt.smoothed());
+    for _ in 0..MESSAGES {
+        let Some(stops) = peer.stops.as_mut().filter(|_| peer.session.is_up(now)) else { break };
+        let Some(draft) = stops.stopper.poll(now, repeat) else { break };
+        let turn = stops.turn.wrapping_add(1);
+        stops.turn = turn;
+        let channel = peer.in_service(turn % peer.senders.len().max(1));
+        control::send(common, peer, channel, draft, Place::First, queues);
+    }
+    arm_stops(common, peer, now);
+}
+
+/// Has a peer's stops looked after when they need it. While it is not there nothing is said: a new
+/// session begins with what is to be said then.
+fn arm_stops(common: &mut Common, peer: &Peer, now: Time) {
+    let Some(stops) = &peer.stops else { return };
+    let said = if peer.session.is_up(now) { stops.stopper.due() } else { Time::NEVER };
+    let due = said.min(stops.stopped.due());
+    common.wheel.set(peer.timer(Timer::Stops), if due == Time::NEVER { due } else { due.max(now) });
+}
+
+/// A peer, by its channel `by`, says whom to stop.
+pub(super) fn on_stops(
+    common: &mut Common,
+    peer: &mut Peer,
+    by: usize,
+    (lifetime, items): (Nanos, StopItems<'_>),
+    now: Time,
+    queues: &mut [TxQueue],
+) {
+    let mut answer = Draft::stops_heard();
+    for stop in items {
+        let heard = match &mut peer.stops {
+            Some(stops) => {
+                stops.stopped.hear(&stop, lifetime, now, |change| common.follow(change, now))
+            }
+            // Nobody is held back here, and the peer is to know.
+            None => StopHeard { tenant: stop.tenant, sequence: stop.sequence, unknown: true },
+        };
+        // As long as a message of stops is, this one may be.
+        answer.stop_heard(&heard);
+    }
+    common.arm_pauses(now);
+    arm_stops(common, peer, now);
+    let by = peer.in_service(by);
+    control::send(common, peer, by, answer, Place::First, queues);
+}
+
+/// A peer heard whom to stop.
+pub(super) fn on_heard(common: &mut Common, peer: &mut Peer, items: StopsHeard<'_>, now: Time) {
+    let Some(stops) = &mut peer.stops else { return };
+    items.for_each(|heard| stops.stopper.confirm(&heard));
+    arm_stops(common, peer, now);
+}
+
+/// A session began: whom the peer stopped goes on, and it is told again whom to stop.
+pub(super) fn session_began(common: &mut Common, peer: &mut Peer, now: Time) {
+    let Some(stops) = &mut peer.stops else { return };
+    stops.stopped.forget(|change| common.follow(change, now));
+    stops.stopper.restart(now);
+    common.arm_pauses(now);
+    arm_stops(common, peer, now);
+}
+
+/// After how long a message is said again: a round trip, and what that may vary by.
+fn repeat(round_trip: Nanos) -> Nanos {
+    round_trip + round_trip / 4
+}
+
+impl Peer {
+    /// Has all lanes looked after that can be released: those that did not wait for room are not
+    /// listed.
+    fn mark_all_ready(&mut self) {
+        for lane in (0..self.is_ready.len()).map(|lane| lane as u16) {
+            if self.order.is_ready(lane) {
+                self.mark_ready(lane);
+            }
+        }
+    }
+}
