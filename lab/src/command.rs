@@ -40,6 +40,7 @@ impl Scenario {
         self.paths.iter().for_each(|path| flag("path", path));
         self.tenants.iter().for_each(|tenant| flag("tenant", tenant));
         self.restarts.iter().for_each(|restart| flag("restart", restart));
+        self.pauses.iter().for_each(|pause| flag("pause", pause));
         self.strangers.iter().for_each(|rate| flag("strangers", rate));
         if self.numbering != Numbering::Tunnel {
             flag("mode", &mode_name(self.numbering));

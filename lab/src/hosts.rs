@@ -13,6 +13,7 @@ mod rnics;
 
 use flood::Flooded;
 use players::Players;
+pub(crate) use rnics::PFC_RATE;
 use rnics::Rnics;
 
 /// The hosts of both sites, as the run sees them.

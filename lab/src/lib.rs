@@ -14,6 +14,7 @@ pub mod link;
 mod network;
 mod numbers;
 mod path;
+mod pause;
 mod play;
 pub mod random;
 pub mod report;
@@ -32,6 +33,7 @@ pub mod wire;
 
 pub use experiment::{Experiment, Outcome};
 pub use path::PathError;
+pub use pause::{PRIORITY, Pause, PauseError};
 pub use report::Report;
 pub use restart::{Restart, RestartError};
 pub use run::{LabError, run};

@@ -14,6 +14,7 @@ use crate::timeline::Timeline;
 mod endpoints;
 mod flows;
 mod health;
+mod ports;
 mod tenants;
 mod traffic;
 
@@ -21,6 +22,7 @@ pub use endpoints::{Completion, Endpoints, MessageReport, StrangersReport};
 pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;
+pub use ports::PortReport;
 pub use tenants::TenantReport;
 pub(crate) use tenants::tenants;
 pub use traffic::TrafficReport;
@@ -43,6 +45,9 @@ pub struct Report {
     /// What tenants did, the default one first; nothing without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<TenantReport>,
+    /// What was paused on the LANs; nothing where nobody speaks of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortReport>,
     /// What happened to the paths that BFD watches, by site and in the order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub path_events: Vec<PathEventReport>,
@@ -70,6 +75,9 @@ pub struct ScenarioReport {
     /// Restarts of gateways, as they are written on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
+    /// Pauses of hosts, as they are written on the command line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<String>,
     /// Bounds of the gateways.
     #[serde(flatten)]
     pub bounds: Bounds,
@@ -210,6 +218,7 @@ impl ScenarioReport {
                 .collect(),
             tenants: scenario.tenants.iter().map(ToString::to_string).collect(),
             restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
+            pauses: scenario.pauses.iter().map(ToString::to_string).collect(),
             bounds: scenario.bounds,
         }
     }

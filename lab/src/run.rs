@@ -7,7 +7,9 @@ use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::hosts::{self, Hosts};
 use crate::network::{Load, Network, Place};
-use crate::report::{self, GatewayReport, Gateways, Report, ScenarioReport, Wan, path_events};
+use crate::report::{
+    self, GatewayReport, Gateways, PortReport, Report, ScenarioReport, Wan, path_events,
+};
 use crate::restart::Restart;
 use crate::scenario::{Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
@@ -208,6 +210,11 @@ impl<'a> Run<'a> {
         let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
         let named = tenant::settings(&self.scenario.tenants).into_iter();
         let tenants = report::tenants(named.map(|tenant| tenant.name), lives);
+        let lives = self.former.iter().zip(&self.sites).enumerate();
+        let ports = lives.filter_map(|(side, (former, site))| {
+            PortReport::new(side, former.iter().chain([site]).map(Site::gateway))
+        });
+        let ports = ports.collect();
         self.network.finish()?;
         Ok(Report {
             seed: self.scenario.seed,
@@ -217,6 +224,7 @@ impl<'a> Run<'a> {
             wan: Wan::new(self.scenario, &counters, &timeline, self.hosts.span()),
             gateways,
             tenants,
+            ports,
             path_events,
             errors: self.hosts.errors(),
         })

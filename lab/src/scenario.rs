@@ -8,6 +8,7 @@ use pipelines::gateway::{Numbering, Prefix};
 use serde::Serialize;
 
 use crate::link::Impairments;
+use crate::pause::Pause;
 use crate::restart::Restart;
 use crate::tenant::TenantScenario;
 use crate::traffic::{Plan, Traffic};
@@ -98,6 +99,9 @@ pub struct Scenario {
     pub restarts: Vec<Restart>,
     /// Packets a second of strangers at site A, beside what hosts send.
     pub strangers: Option<u64>,
+    /// Hosts that take in nothing for a while, in any order. With any, hosts and gateways speak
+    /// priority flow control.
+    pub pauses: Vec<Pause>,
     /// Decides everything that is left to chance.
     pub seed: u64,
     /// Where to write what was seen on each link.
@@ -122,7 +126,20 @@ impl Scenario {
     fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
         let (numbering, restarts, tenants) = (Numbering::Tunnel, Vec::new(), Vec::new());
         let (gateways, strangers, out) = (true, None, None);
-        Self { source, paths, gateways, numbering, bounds, tenants, restarts, strangers, seed, out }
+        let pauses = Vec::new();
+        Self {
+            source,
+            paths,
+            gateways,
+            numbering,
+            bounds,
+            tenants,
+            restarts,
+            strangers,
+            pauses,
+            seed,
+            out,
+        }
     }
 
     /// The capture that is played, if one is.

@@ -10,12 +10,17 @@ use dataplane::port::Port;
 use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MILLISECOND, Nanos, Time};
 use dataplane::worker::Worker;
+use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows;
 use pipelines::gateway::{
-    Absent, Behind, BfdSettings, Carry, Gateway, NextHop, Oversize, PathSettings, PeerSettings,
-    PortSettings, RecoverySettings, Role, Settings, SettingsError, Ttl,
+    Absent, BackpressureSettings, Behind, BfdSettings, Carry, Gateway, NextHop, Oversize,
+    PathSettings, PeerSettings, PfcSettings, PortSettings, RecoverySettings, Role, Settings,
+    SettingsError, Ttl,
 };
+use pipelines::pfc::Mode;
 
+use crate::hosts::PFC_RATE;
+use crate::pause::PRIORITY;
 use crate::random::Random;
 use crate::scenario::{Bounds, Scenario, Source};
 use crate::tenant;
@@ -208,6 +213,19 @@ fn plan(scenario: &Scenario) -> Option<Plan> {
     }
 }
 
+/// The LAN port speaks priority flow control, and all tenants have the one priority of the hosts.
+fn backpressure(scenario: &Scenario) -> BackpressureSettings {
+    let pfc = PfcSettings { mode: Mode::Pfc, quanta: u16::MAX, rate: PFC_RATE };
+    let wan = scenario.paths.iter().map(|_| None);
+    let tenants = tenant::settings(&scenario.tenants).len().max(1);
+    BackpressureSettings {
+        ports: std::iter::once(Some(pfc)).chain(wan).collect(),
+        priorities: vec![PRIORITY; tenants],
+        limits: Limits::default(),
+        stops: StopperSettings::default(),
+    }
+}
+
 fn settings(scenario: &Scenario, side: usize) -> Settings {
     let mac = |side: usize, port: usize| [2, 0, 0, 0, port as u8, side as u8 + 1];
     let address = |side: usize| IpAddr::from([192, 0, 2, side as u8 + 1]);
@@ -251,6 +269,6 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         tenants: tenant::settings(&scenario.tenants),
         // A lab has a few hosts, and makes many gateways.
         flows: Some(flows::Settings { subflows: 1 << 11, flows: 1 << 9, ..Default::default() }),
-        backpressure: None,
+        backpressure: (!scenario.pauses.is_empty()).then(|| backpressure(scenario)),
     }
 }

@@ -6,7 +6,8 @@ use config::prefix::Prefix;
 use config::units::Bytes;
 use lab::rnic::Pmtu;
 use lab::{
-    Bounds, Experiment, PathScenario, Restart, Scenario, Seeds, Source, TenantScenario, Traffic,
+    Bounds, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, TenantScenario,
+    Traffic,
 };
 use pipelines::gateway::{self, Numbering};
 
@@ -50,6 +51,11 @@ pub(crate) struct Flags {
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
     restarts: Vec<Restart>,
+    /// The host of a site takes in nothing for a while, and says so by priority flow control, which
+    /// gateways and hosts then speak; may be repeated. KEYs: priority (0 to 7; what hosts send has
+    /// 3, which is the default), from (the start of the play), for.
+    #[arg(long = "pause", value_name = "a|b,KEY=VALUE..", conflicts_with_all = ["no_gateways", "scenario"])]
+    pauses: Vec<Pause>,
     /// Strangers at site A send so many packets a second, each from another address to another queue
     /// pair: a flood of new flows.
     #[arg(long, value_name = "PACKETS", conflicts_with = "scenario",
@@ -128,8 +134,8 @@ impl Flags {
         };
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
-        let strangers = self.strangers;
-        Scenario { gateways, numbering, restarts, tenants, strangers, ..scenario }
+        let (strangers, pauses) = (self.strangers, self.pauses.clone());
+        Scenario { gateways, numbering, restarts, tenants, strangers, pauses, ..scenario }
     }
 }
 
@@ -174,6 +180,7 @@ mod tests {
                     retry=3,direction=both,reads=32,rnr=10,recreate=4,line=25Gbps --pmtu 1024 \
                     --window 1MiB --path p1,rate=1G,delay=2.5ms,loss=1e-3,burst=5,down=1s..1.2s \
                     --path p2,reorder=0.01,duplicate=0.02,corrupt=0.03 --restart b@5ms \
+                    --pause b,from=10ms,for=50ms \
                     --mode transparent --replay-bytes 1MiB --hold-bytes 2MiB --replay-packets 64 \
                     --hold-packets 128 --mtu 1500 --tenant acme,vlan=7,hold_bytes=1MiB \
                     --seed 3..9 --compare";
@@ -217,6 +224,7 @@ mod tests {
             tenants = ["acme,vlan=7,hold_bytes=1MiB"]
             [run]
             seed = "3..9"
+            pauses = ["b,priority=3,from=10ms,for=50ms"]
             compare = true
         "#;
         let arguments = line.strip_prefix("compute-gateway ").unwrap().split_whitespace();

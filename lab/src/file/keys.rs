@@ -84,6 +84,7 @@ pub(super) const RUN: Section = Section {
     keys: &[
         optional("seed", "1", "decides everything that is left to chance"),
         optional("strangers", "1000000", "packets a second of strangers"),
+        optional("pauses", "[\"b,from=10ms,for=50ms\"]", "hosts that take in nothing for a while"),
         optional("compare", "true", "run it without gateways as well"),
         optional("no_gateways", "true", "run it without gateways only"),
     ],

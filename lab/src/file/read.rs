@@ -4,8 +4,10 @@
 //! error reported becomes no experiment.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::str::FromStr;
 
 use config::diagnostic::{Report, quoted};
 use config::document::{Entries, Field, check_sections, occurrences};
@@ -18,6 +20,7 @@ use super::expectations;
 use super::keys::{CAPTURE, EXPECT, GATEWAYS, PATH, RESTART, RUN, SECTIONS, TRAFFIC};
 use crate::experiment::Experiment;
 use crate::path;
+use crate::pause::{Pause, PauseError};
 use crate::restart::{Restart, SITES};
 use crate::scenario::{Bounds, Capture, MODES, MTU, PathScenario, Scenario, Source};
 use crate::seeds::Seeds;
@@ -58,7 +61,7 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
     }
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;
-    scenario.strangers = run.strangers;
+    (scenario.strangers, scenario.pauses) = (run.strangers, run.pauses);
     let (seeds, compare) = (run.seeds, run.compare);
     Some(Experiment { scenario, seeds, compare, expectations: expectations? })
 }
@@ -159,15 +162,24 @@ fn read_restart(entries: &Entries<'_>, report: &mut Report<'_>) -> Restart {
 }
 
 fn read_tenants(entries: &Entries<'_>, report: &mut Report<'_>) -> Vec<TenantScenario> {
-    let tenants = entries.list("tenants", report, |value| {
-        let text = value.as_str().ok_or_else(|| no_text("tenants", value))?;
-        text.parse().map_err(|error: TenantError| ValueError {
-            what: error.to_string(),
-            remedy: "write one as \"acme,vlan=7,replay_bytes=8MiB\"".into(),
-        })
+    let remedy = "write one as \"acme,vlan=7,replay_bytes=8MiB\"";
+    read_texts::<_, TenantError>(entries, "tenants", remedy, report)
+}
+
+/// A list of texts, each of which is understood as on the command line.
+fn read_texts<T: FromStr<Err = E>, E: Display>(
+    entries: &Entries<'_>,
+    key: &'static str,
+    remedy: &str,
+    report: &mut Report<'_>,
+) -> Vec<T> {
+    let found = entries.list(key, report, |value| {
+        let text = value.as_str().ok_or_else(|| no_text(key, value))?;
+        text.parse()
+            .map_err(|error: E| ValueError { what: error.to_string(), remedy: remedy.into() })
     });
-    match tenants {
-        Field::Given(tenants, _) => tenants.into_iter().map(|(tenant, _)| tenant).collect(),
+    match found {
+        Field::Given(found, _) => found.into_iter().map(|(one, _)| one).collect(),
         Field::Absent | Field::Wrong => Vec::new(),
     }
 }
@@ -192,6 +204,7 @@ fn read_bounds(entries: &Entries<'_>, usual: Bounds, report: &mut Report<'_>) ->
 struct Run {
     seeds: Seeds,
     strangers: Option<u64>,
+    pauses: Vec<Pause>,
     compare: bool,
     no_gateways: bool,
 }
@@ -203,13 +216,16 @@ impl Run {
         report: &mut Report<'_>,
     ) -> Self {
         let seeds = Seeds::one(1);
-        let mut run = Self { seeds, strangers: None, compare: false, no_gateways: false };
+        let pauses = Vec::new();
+        let mut run = Self { seeds, strangers: None, pauses, compare: false, no_gateways: false };
         let Some(entries) = entries else { return run };
         let seeds = entries.scalar("seed", report);
         let seeds = seeds.and_then(report, |seeds| seeds.parse().map_err(of("seed")));
         run.seeds = seeds.or(run.seeds).unwrap_or(run.seeds);
         let strangers = entries.count("strangers", STRANGERS, report);
         run.strangers = strangers.given().copied().map(u64::from);
+        let remedy = "write one as \"b,from=10ms,for=50ms\"";
+        run.pauses = read_texts::<_, PauseError>(entries, "pauses", remedy, report);
         run.compare = entries.flag("compare", report).given().copied().unwrap_or_default();
         run.no_gateways = entries.flag("no_gateways", report).given().copied().unwrap_or_default();
         if run.no_gateways {

@@ -3,7 +3,8 @@
 //! A host's line is as fast as all paths together. What the wide area cannot take in time pauses
 //! it: a host sends only while a frame that arrives at a path now would wait for no longer than
 //! 20 microseconds, as if its gateway sent PFC frames in good time. That is all the lab models of
-//! backpressure on a LAN: one traffic class, paused as one, without delay.
+//! a gateway that is full: one traffic class, paused as one, without delay. Where the scenario has a
+//! host pause, hosts and gateways say so by frames, and obey those.
 
 use dataplane::time::{Nanos, Time};
 
@@ -17,8 +18,10 @@ use crate::traffic::{Mix, Plan, Traffic};
 
 mod end;
 mod lives;
+mod station;
 
 use end::{End, Stage};
+pub(crate) use station::RATE as PFC_RATE;
 
 /// Two hosts.
 pub(super) struct Rnics {
@@ -45,7 +48,7 @@ impl Rnics {
     /// Those that carry this traffic.
     pub(super) fn new(scenario: &Scenario, traffic: &Traffic) -> Self {
         let plan = Plan::new(traffic, &scenario.paths);
-        let mut ends = [0, 1].map(|side| End::new(scenario.seed, side, traffic, &plan));
+        let mut ends = [0, 1].map(|side| End::new(scenario, side, traffic, &plan));
         if traffic.recreate.is_none() {
             connect(&mut ends, traffic, &plan);
         }
@@ -137,6 +140,7 @@ impl Rnics {
 impl Hosts for Rnics {
     fn start(&mut self, now: Time, _: &mut Network) -> Result<u64, LabError> {
         (self.start, self.last_completion) = (now, now);
+        self.ends.iter_mut().for_each(|end| end.station.start(now));
         if self.traffic.recreate.is_some() {
             self.dial_all(now);
             return Ok(0);
@@ -153,11 +157,14 @@ impl Hosts for Rnics {
             // What it has to do needs its line.
             Some(due.max(end.free(now, side, network)))
         });
-        events.min()
+        events.chain(self.ends.iter().filter_map(|end| end.station.due())).min()
     }
 
     fn receive(&mut self, now: Time, side: usize, frame: &[u8]) {
-        self.ends[side].rnic.receive(now, frame);
+        let end = &mut self.ends[side];
+        if !end.station.receive(now, frame) {
+            end.rnic.receive(now, frame);
+        }
     }
 
     fn absorbed(&mut self, _: usize, _: &[u8]) {
@@ -166,6 +173,7 @@ impl Hosts for Rnics {
 
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
         for side in [0, 1] {
+            self.ends[side].station.act(now, side, network);
             self.follow(now, side);
             while self.ends[side].transmit(now, side, &self.plan, network) {}
             // A timer that fired may have ended messages.

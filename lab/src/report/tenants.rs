@@ -1,6 +1,6 @@
 //! What tenants did, in the report.
 
-use pipelines::gateway::{Gateway, TenantStatus};
+use pipelines::gateway::{Gateway, StopStatus, TenantStatus};
 use serde::Serialize;
 
 /// What a tenant did, at both gateways and over all their lives. Counts are sums, high waters those
@@ -25,6 +25,18 @@ pub struct TenantReport {
     pub held_high_water_bytes: u64,
     /// Packets that were no longer waited for, because of its bound.
     pub gave_up: u64,
+    /// Messages that a gateway sent to have it stopped at the other one, refreshes included.
+    pub stops_sent: u64,
+    /// Messages that a gateway sent to let it go on there.
+    pub resumes_sent: u64,
+    /// Messages that came and were obeyed, to stop it.
+    pub stops_received: u64,
+    /// Messages that came to let it go on.
+    pub resumes_received: u64,
+    /// Stops that ended by their lifetime.
+    pub stops_expired: u64,
+    /// Stops that had lasted too long.
+    pub stops_broken: u64,
 }
 
 /// From the names of the tenants, and all lives of both gateways.
@@ -53,5 +65,12 @@ impl TenantReport {
         self.unprotected += status.unprotected;
         self.held_high_water_bytes = self.held_high_water_bytes.max(status.held_high_water_bytes);
         self.gave_up += status.gave_up;
+        let StopStatus { said, heard, .. } = status.stops;
+        self.stops_sent += said.stops;
+        self.resumes_sent += said.resumes;
+        self.stops_received += heard.stops;
+        self.resumes_received += heard.resumes;
+        self.stops_expired += heard.expired;
+        self.stops_broken += heard.broken;
     }
 }

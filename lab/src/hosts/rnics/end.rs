@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::time::{MICROSECOND, Nanos, Time};
 
+use super::station::Station;
 use crate::network::{Load, Network};
 use crate::rnic::{QpNumber, Rnic, RnicSettings, WorkRequest};
+use crate::scenario::Scenario;
 use crate::traffic::{Plan, Traffic};
 
 /// The wait for a path at which a host stops.
@@ -14,6 +16,8 @@ const PAUSE: Nanos = 20 * MICROSECOND;
 /// A host.
 pub(super) struct End {
     pub(super) rnic: Rnic,
+    /// Its port.
+    pub(super) station: Station,
     /// When its line has sent the last frame.
     free: Time,
     /// Queue pairs; those of the other end have the same places.
@@ -48,18 +52,21 @@ pub(super) enum Stage {
 
 impl End {
     /// The host of `side`, without queue pairs.
-    pub(super) fn new(seed: u64, side: usize, traffic: &Traffic, plan: &Plan) -> Self {
+    pub(super) fn new(scenario: &Scenario, side: usize, traffic: &Traffic, plan: &Plan) -> Self {
         let mac = |side: usize| [2, 0, 0, 1, 0, side as u8 + 1];
         let rnic = Rnic::new(RnicSettings {
             mac: mac(side),
             address: address(side),
             peer_mac: mac(1 - side),
             // Each RNIC of a run chooses on its own.
-            seed: seed.wrapping_mul(2).wrapping_add(side as u64),
+            seed: scenario.seed.wrapping_mul(2).wrapping_add(side as u64),
             time_wait: plan.time_wait,
         });
         let qps = vec![QueuePair::default(); traffic.qps as usize];
-        Self { rnic, free: Time::ZERO, qps }
+        // Without gateways nobody is there to obey.
+        let pauses = if scenario.gateways { &scenario.pauses[..] } else { &[] };
+        let station = Station::new(side, mac(side), pauses);
+        Self { rnic, station, free: Time::ZERO, qps }
     }
 
     /// A queue pair for `place` is there to be posted to, up to message `until`.
@@ -84,7 +91,7 @@ impl End {
     /// When it may send at the earliest.
     pub(super) fn free(&self, now: Time, side: usize, network: &Network) -> Time {
         let pause = network.backlog(now, side).saturating_sub(PAUSE);
-        self.free.max(now.after(pause))
+        self.free.max(now.after(pause)).max(self.station.paused_until())
     }
 
     /// Sends a frame, if there is one and the line is free; whether it did.
