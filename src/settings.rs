@@ -1,13 +1,15 @@
 //! From the configuration to what the pipeline is told.
 
 use config::model::{
-    Absent, Behind, Carry, Config, Flows, NextHop, Numbering, Oversize, Peer, Role, Share, Tenant,
-    Ttl,
+    Absent, Backpressure, Behind, Carry, Config, Flows, NextHop, Numbering, Oversize, PauseFrames,
+    Peer, Role, Share, Tenant, Ttl,
 };
 use config::prefix::Prefix;
 use dataplane::memory::PoolSettings;
+use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows::Threshold;
 use pipelines::gateway as gw;
+use pipelines::pfc::Mode;
 use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
@@ -41,8 +43,26 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             streams: gw::STREAMS,
         },
         tenants: config.tenants.iter().map(tenant).collect(),
-        backpressure: None,
+        backpressure: config.backpressure.as_ref().map(|of| backpressure(of, config)),
         flows: config.flows.follow.then(|| flows(&config.flows)),
+    }
+}
+
+fn backpressure(of: &Backpressure, config: &Config) -> gw::BackpressureSettings {
+    let pfc = gw::PfcSettings {
+        mode: match of.frames {
+            PauseFrames::Pfc => Mode::Pfc,
+            PauseFrames::Pause => Mode::Pause,
+        },
+        quanta: u16::MAX,
+        rate: of.speed.0,
+    };
+    let ports = 0..config.ports.len();
+    gw::BackpressureSettings {
+        ports: ports.map(|port| of.ports.contains(&port).then_some(pfc)).collect(),
+        priorities: vec![of.priority; config.tenants.len().max(1)],
+        limits: Limits { longest: of.longest_pause.0, rest: of.longest_pause.0 },
+        stops: StopperSettings { lifetime: of.stop_lifetime.0, ..StopperSettings::default() },
     }
 }
 

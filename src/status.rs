@@ -79,7 +79,7 @@ pub(crate) struct PortStatus {
     pub(crate) rx: Traffic,
     pub(crate) rx_missed: u64,
     pub(crate) tx: Traffic,
-    /// The driver's own counters.
+    /// The driver's own counters, and those of pauses.
     pub(crate) detail: BTreeMap<String, u64>,
 }
 
@@ -175,6 +175,21 @@ pub(crate) struct TenantStatus {
     pub(crate) held_high_water_bytes: u64,
     /// Packets that were no longer waited for, because of its bound.
     pub(crate) gave_up: u64,
+    /// Messages to peers that it is to be stopped there, refreshes included.
+    #[serde(default)]
+    pub(crate) stops_sent: u64,
+    /// Messages of peers that had it stopped here.
+    #[serde(default)]
+    pub(crate) stops_received: u64,
+    /// Stops here that ended because nothing more was heard.
+    #[serde(default)]
+    pub(crate) stops_expired: u64,
+    /// Stops here that lasted too long, and were not obeyed any more.
+    #[serde(default)]
+    pub(crate) stops_broken: u64,
+    /// A peer has it stopped now.
+    #[serde(default)]
+    pub(crate) stopped: bool,
 }
 
 /// A worker.
@@ -308,6 +323,9 @@ pub(crate) fn sample() -> Status {
             held_bytes: 0,
             held_high_water_bytes: 7_104,
             gave_up: 1,
+            stops_received: 2,
+            stopped: true,
+            ..TenantStatus::default()
         }],
         flows: flows::sample(),
         counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),

@@ -1,6 +1,7 @@
 //! The pieces of a draft held against each other: names, references, families, sizes. What passes
 //! becomes the configuration.
 
+use crate::backpressure;
 use crate::check_driver::{check_driver, check_drivers};
 use crate::check_memory::{buffers, check_recovery};
 use crate::check_peers::check_peers;
@@ -24,6 +25,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     let peers = check_peers(draft, report);
     check_recovery(draft, report);
     let tenants = check_tenants(draft, report);
+    let backpressure = backpressure::check(draft, report);
     let buffers = buffers(draft, report);
     check_mtus(draft, report);
     Some(Config {
@@ -34,6 +36,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         recovery: draft.recovery.clone()?,
         flows: draft.flows.clone()?,
         tenants: tenants?,
+        backpressure: backpressure?,
         eal: draft.eal.or(Vec::new())?,
         control: draft.control.clone()?,
     })

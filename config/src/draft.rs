@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::backpressure::BackpressureDraft;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
@@ -24,6 +25,7 @@ pub(crate) struct Draft {
     pub(crate) recovery_at: RecoveryPlaces,
     pub(crate) flows: Option<Flows>,
     pub(crate) tenants: Vec<TenantDraft>,
+    pub(crate) backpressure: Option<BackpressureDraft>,
     pub(crate) eal: Field<Vec<String>>,
     pub(crate) control: Option<Control>,
 }

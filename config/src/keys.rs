@@ -195,6 +195,20 @@ pub const TENANT: Section = Section {
     ],
 };
 
+/// Who may hold whom back.
+pub const BACKPRESSURE: Section = Section {
+    name: "backpressure",
+    many: false,
+    keys: &[
+        required("ports", "[\"lan0\"]", "LAN ports that speak priority flow control"),
+        required("speed", "\"100Gbps\"", "speed of their lines, which pauses are counted in"),
+        optional("frames", "\"pfc\"", "what they speak: 802.1Qbb, or 802.3 PAUSE"),
+        optional("priority", "3", "priority of the tenants on the LAN"),
+        optional("longest_pause", "\"200ms\"", "after so long without a break it is not obeyed"),
+        optional("stop_lifetime", "\"100ms\"", "how long a peer is stopped by one message"),
+    ],
+};
+
 /// What the dpdk driver needs besides its ports.
 pub const DPDK: Section = Section {
     name: "dpdk",
@@ -213,5 +227,5 @@ pub const CONTROL: Section = Section {
 };
 
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 10] =
-    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, FLOWS, TENANT, DPDK, CONTROL];
+pub const SECTIONS: [Section; 11] =
+    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, FLOWS, TENANT, BACKPRESSURE, DPDK, CONTROL];

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+mod backpressure;
 mod check;
 mod check_driver;
 mod check_memory;

@@ -27,6 +27,8 @@ pub struct Config {
     /// Those whose packets are told apart, in the order in which they match: the first is
     /// `default`, which has what is nobody else's. Empty: none are told apart.
     pub tenants: Vec<Tenant>,
+    /// Who may hold whom back; `None`: nobody anybody.
+    pub backpressure: Option<Backpressure>,
     /// Arguments of DPDK's environment, before those of the command line.
     pub eal: Vec<String>,
     /// Windows into the running gateway.
@@ -352,6 +354,32 @@ impl Default for Recovery {
             holes: 4_096,
         }
     }
+}
+
+/// Who may hold whom back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backpressure {
+    /// LAN ports that speak priority flow control, by their index.
+    pub ports: Vec<usize>,
+    /// Speed of their lines, which pauses are counted in.
+    pub speed: Rate,
+    /// What they speak.
+    pub frames: PauseFrames,
+    /// Priority of the tenants on the LAN, 0 to 7.
+    pub priority: u8,
+    /// After so long without a break a pause is not obeyed.
+    pub longest_pause: Span,
+    /// How long a peer is stopped by one message.
+    pub stop_lifetime: Span,
+}
+
+/// The frames by which ports hold each other back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseFrames {
+    /// Priority flow control (IEEE 802.1Q, clause 36).
+    Pfc,
+    /// PAUSE (IEEE 802.3, annex 31B): all priorities at once.
+    Pause,
 }
 
 /// How flows are followed: who sends how much.

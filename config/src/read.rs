@@ -7,6 +7,7 @@ use std::path::Path;
 
 use toml_edit::{Table, Value};
 
+use crate::backpressure;
 use crate::check_driver::default_buffer_bytes;
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
@@ -61,6 +62,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
         },
         flows: read_flows(occurrences(root, &FLOWS, report).first(), report),
         tenants: read_all(root, &TENANT, MAX_TENANTS, report, read_tenant),
+        backpressure: backpressure::read(root, report),
         eal: dpdk
             .first()
             .map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", "[\"--in-memory\"]", report)),

@@ -251,3 +251,27 @@ fn files_that_are_no_configuration() {
     fs::write(&path, "\u{FEFF}".to_string() + &BASE.replace('\n', "\r\n")).unwrap();
     assert_eq!(Config::load(&path).unwrap().warnings, []);
 }
+
+const BACKPRESSURE: &str = "[backpressure]\nports = [\"lan0\"]\nspeed = \"100Gbps\"\n";
+
+#[test]
+fn who_holds_whom_back_goes_with_the_rest() {
+    let with =
+        |change: &dyn Fn(String) -> String| findings(&change(format!("{BASE}{BACKPRESSURE}")));
+    assert!(Config::parse(&format!("{BASE}{BACKPRESSURE}"), "", Path::new("")).is_ok());
+    let what = |found: Vec<Diagnostic>| match found.as_slice() {
+        [one] => one.what.clone(),
+        other => panic!("{other:?}"),
+    };
+    let wan = what(with(&|text| text.replace("ports = [\"lan0\"]\n", "ports = [\"wan0\"]\n")));
+    assert_eq!(wan, "port \"wan0\" is no LAN port");
+    let long = what(with(&|text| text + "longest_pause = \"1s\"\n"));
+    assert!(long.contains("given up after hold_age, 500ms"), "{long}");
+    let peer =
+        what(with(&|text| text.replace(KEY, &format!("{KEY}\nnumbering = \"transparent\""))));
+    assert!(peer.contains("cannot wait"), "{peer}");
+    assert!(what(with(&|text| text.replace("speed = \"100Gbps\"\n", ""))).contains("speed"));
+    assert!(what(with(&|text| text + "priority = 8\n")).contains("priority"));
+    let workers = what(with(&|text| text.replace("cores = [1]", "cores = [0, 1]")));
+    assert!(workers.contains("2 workers"), "{workers}");
+}

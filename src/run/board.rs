@@ -58,6 +58,9 @@ impl Snapshot {
         for (port, detail) in worker.ports().iter().zip(&mut self.details) {
             port.details(&mut |name, count| _ = detail.insert(name, count));
         }
+        for (port, detail) in self.details.iter_mut().enumerate() {
+            gateway.pfc_status(port).iter().for_each(|pauses| add_pauses(detail, pauses));
+        }
         self.buffers = Some(buffers);
         self.replay = gateway.replay_memory();
         gateway.peers_status(now, &mut self.peers);
@@ -319,6 +322,38 @@ fn add_tenant(to: &mut status::TenantStatus, from: &gateway::TenantStatus) {
     to.held_bytes += from.held_bytes;
     to.held_high_water_bytes = to.held_high_water_bytes.max(from.held_high_water_bytes);
     to.gave_up += from.gave_up;
+    let gateway::StopStatus { said, heard, is_stopped } = from.stops;
+    to.stops_sent += said.stops;
+    to.stops_received += heard.stops;
+    to.stops_expired += heard.expired;
+    to.stops_broken += heard.broken;
+    to.stopped |= is_stopped;
+}
+
+/// Names of pauses, by priority: said and heard.
+const PAUSES: [[&str; 2]; 8] = [
+    ["pauses_sent_0", "pauses_received_0"],
+    ["pauses_sent_1", "pauses_received_1"],
+    ["pauses_sent_2", "pauses_received_2"],
+    ["pauses_sent_3", "pauses_received_3"],
+    ["pauses_sent_4", "pauses_received_4"],
+    ["pauses_sent_5", "pauses_received_5"],
+    ["pauses_sent_6", "pauses_received_6"],
+    ["pauses_sent_7", "pauses_received_7"],
+];
+
+/// Adds the pauses of a port to what its driver counts.
+fn add_pauses(detail: &mut BTreeMap<&'static str, u64>, of: &gateway::PfcStatus) {
+    let gateway::PfcStatus { said, heard, paused } = of;
+    detail.insert("pfc_sent", said.frames);
+    detail.insert("pfc_received", heard.frames);
+    detail.insert("pfc_paused", paused.count_ones().into());
+    detail.insert("pauses_sent_broken", said.broken.iter().sum());
+    detail.insert("pauses_received_broken", heard.broken.iter().sum());
+    for (names, counts) in PAUSES.iter().zip(said.pauses.iter().zip(heard.pauses)) {
+        detail.insert(names[0], *counts.0);
+        detail.insert(names[1], counts.1);
+    }
 }
 
 /// Adds what a worker knows of flows; the fastest come first.

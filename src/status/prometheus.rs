@@ -292,7 +292,7 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     };
     page.traffic("tenant_sent", "From the LAN for peers, a tenant", of(|tenant| tenant.sent))?;
     page.traffic("tenant_received", "From peers, a tenant", of(|tenant| tenant.received))?;
-    let figures: [Figure<super::TenantStatus, u64>; 6] = [
+    let figures: [Figure<super::TenantStatus, u64>; 11] = [
         ("tenant_replay_bytes", "gauge", "Kept until confirmed.", |t| t.replay_bytes),
         ("tenant_replay_high_water_bytes", "gauge", "Most ever kept, of a worker.", |t| {
             t.replay_high_water_bytes
@@ -305,6 +305,13 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             t.held_high_water_bytes
         }),
         ("tenant_gave_up_total", "counter", "Not waited for because of its bound.", |t| t.gave_up),
+        ("tenant_stops_sent_total", "counter", "Said to peers, to stop it.", |t| t.stops_sent),
+        ("tenant_stops_received_total", "counter", "Obeyed peers, to stop it.", |t| {
+            t.stops_received
+        }),
+        ("tenant_stops_expired_total", "counter", "Ended by their lifetime.", |t| t.stops_expired),
+        ("tenant_stops_broken_total", "counter", "Lasted too long.", |t| t.stops_broken),
+        ("tenant_stopped", "gauge", "A peer has it stopped now.", |t| t.stopped.into()),
     ];
     for (name, kind, help, pick) in figures {
         page.metric(name, kind, help)?;

@@ -1,0 +1,111 @@
+//! `[backpressure]`: which LAN ports speak priority flow control, read and held against the rest.
+
+use toml_edit::Table;
+
+use crate::check::port_of;
+use crate::diagnostic::Report;
+use crate::document::{Field, occurrences};
+use crate::draft::Draft;
+use crate::keys::BACKPRESSURE;
+use crate::model::{Backpressure, Numbering, PauseFrames, Recovery, Role};
+use crate::read::read_words;
+use crate::units::{Rate, Span};
+
+/// Speeds of lines that there are.
+const SPEEDS: std::ops::RangeInclusive<Rate> = Rate(1_000_000)..=Rate(3_200_000_000_000);
+/// The longest pause, and lifetimes of stops.
+const PAUSES: std::ops::RangeInclusive<Span> = Span(1_000_000)..=Span(10_000_000_000);
+
+/// The section, read.
+pub(crate) struct BackpressureDraft {
+    at: usize,
+    ports: Field<Vec<String>>,
+    speed: Field<Rate>,
+    frames: Field<PauseFrames>,
+    priority: Field<u32>,
+    longest_pause: Field<Span>,
+    stop_lifetime: Field<Span>,
+}
+
+/// The section, if there is one.
+pub(crate) fn read(root: &Table, report: &mut Report<'_>) -> Option<BackpressureDraft> {
+    let found = occurrences(root, &BACKPRESSURE, report);
+    let entries = found.first()?;
+    let frames = [("pfc", PauseFrames::Pfc), ("pause", PauseFrames::Pause)];
+    Some(BackpressureDraft {
+        at: entries.at,
+        ports: read_words(entries, "ports", "[\"lan0\"]", report),
+        speed: entries.quantity("speed", SPEEDS, report),
+        frames: entries.choice("frames", &frames, report),
+        priority: entries.count("priority", 0..=7, report),
+        longest_pause: entries.quantity("longest_pause", PAUSES, report),
+        stop_lifetime: entries.quantity("stop_lifetime", PAUSES, report),
+    })
+}
+
+/// The section as it is to be: the inner `None` without one, the outer one if anything is wrong.
+pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Option<Backpressure>> {
+    let Some(of) = &draft.backpressure else { return Some(None) };
+    let ports = check_ports(of, draft, report);
+    check_workers(of, draft, report);
+    check_numbering(of, draft, report);
+    let longest_pause = of.longest_pause.or(Span(200_000_000))?;
+    check_longest(of, longest_pause, draft.recovery.as_ref(), report);
+    Some(Some(Backpressure {
+        ports: ports?,
+        speed: *of.speed.given()?,
+        frames: of.frames.or(PauseFrames::Pfc)?,
+        priority: u8::try_from(of.priority.or(3)?).ok()?,
+        longest_pause,
+        stop_lifetime: of.stop_lifetime.or(Span(100_000_000))?,
+    }))
+}
+
+fn check_ports(
+    of: &BackpressureDraft,
+    draft: &Draft,
+    report: &mut Report<'_>,
+) -> Option<Vec<usize>> {
+    let Field::Given(names, at) = &of.ports else { return None };
+    let port = |name: &String| {
+        let name = Field::Given(name.clone(), *at);
+        port_of(draft, Role::Lan, ("ports", &name), of.at, report)
+    };
+    // All of them, so that each one's fault is reported.
+    let found: Vec<_> = names.iter().map(port).collect();
+    found.into_iter().collect()
+}
+
+/// A frame of pauses comes to one worker, and each would send its own.
+fn check_workers(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) {
+    let workers = draft.workers.cores.given().map_or(1, Vec::len);
+    if workers > 1 {
+        let what = format!("[backpressure] with {workers} workers: pauses are of one alone so far");
+        report.error(of.at, what, "write one core in [workers], or remove [backpressure]");
+    }
+}
+
+fn check_numbering(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) {
+    let transparent =
+        |peer: &&crate::draft::PeerDraft| peer.numbering.given() == Some(&Numbering::Transparent);
+    if draft.peers.iter().any(|peer| transparent(&peer)) {
+        let what = "[backpressure] with a peer of numbering = \"transparent\": what has no number of the \
+                    gateway's cannot wait";
+        report.error(of.at, what, "use numbering = \"tunnel\", or remove [backpressure]");
+    }
+}
+
+fn check_longest(
+    of: &BackpressureDraft,
+    longest: Span,
+    recovery: Option<&Recovery>,
+    report: &mut Report<'_>,
+) {
+    let Some(recovery) = recovery.filter(|recovery| recovery.hold_age <= longest) else { return };
+    let what = format!(
+        "\"longest_pause\" is {longest}, and what waits is given up after hold_age, {}",
+        recovery.hold_age
+    );
+    let remedy = "make it shorter than hold_age, or that longer in [recovery]";
+    report.error(of.longest_pause.at(of.at), what, remedy);
+}
