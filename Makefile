@@ -11,7 +11,7 @@ APT_PACKAGES := build-essential valgrind
 # the network of its tests.
 DPDK_APT_PACKAGES := libdpdk-dev libclang-dev pkg-config iproute2 util-linux
 # And for the live tests alone: what sets up their network.
-LIVE_APT_PACKAGES := build-essential iproute2 frr
+LIVE_APT_PACKAGES := build-essential iproute2 frr tshark
 # And for the RDMA lab alone: emulated hosts, and what sets up the network between them.
 RDMA_APT_PACKAGES := qemu-system-x86 iproute2 ethtool procps util-linux binutils python3
 BINARY := target/release/compute-gateway

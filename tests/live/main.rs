@@ -14,6 +14,7 @@ mod health;
 mod namespace;
 mod network;
 mod passing;
+mod pauses;
 mod refusals;
 mod sizes;
 mod traffic;
