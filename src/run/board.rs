@@ -411,7 +411,7 @@ fn stages(worker: &WorkerCounters, config: &Config) -> Vec<StageStatus> {
 }
 
 /// The gateway's counters by name.
-fn counters(counters: &Counters) -> [(&'static str, u64); 30] {
+fn counters(counters: &Counters) -> [(&'static str, u64); 33] {
     let gateway::Counters { lan_rx, lan_tx, wan_rx, tunnelled, numbered, unnumbered, .. } =
         counters;
     [
@@ -444,6 +444,9 @@ fn counters(counters: &Counters) -> [(&'static str, u64); 30] {
         ("asked", counters.asked),
         ("conflicts", counters.conflicts),
         ("withheld", counters.withheld),
+        ("stop_messages_sent", counters.stop_messages_sent),
+        ("stop_messages_received", counters.stop_messages_received),
+        ("stops_unknown", counters.stops_unknown),
         ("sessions", counters.sessions),
     ]
 }

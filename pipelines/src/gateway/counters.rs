@@ -65,6 +65,12 @@ pub struct Counters {
     pub conflicts: u64,
     /// Messages to peers not sent, as no path to the peer has a next hop that answered.
     pub withheld: u64,
+    /// Messages to peers that say whom to stop.
+    pub stop_messages_sent: u64,
+    /// Those of peers.
+    pub stop_messages_received: u64,
+    /// Tenants that such a message names and the gateway that gets it has not; at either end.
+    pub stops_unknown: u64,
     /// Sessions that began.
     pub sessions: u64,
     /// Dropped, a reason.

@@ -261,6 +261,7 @@ pub(super) fn tend_stops(common: &mut Common, peer: &mut Peer, now: Time, queues
         let turn = stops.turn.wrapping_add(1);
         stops.turn = turn;
         let channel = peer.in_service(turn % peer.senders.len().max(1));
+        common.counters.stop_messages_sent += 1;
         control::send(common, peer, channel, draft, Place::First, queues);
     }
     arm_stops(common, peer, now);
@@ -284,6 +285,7 @@ pub(super) fn on_stops(
     now: Time,
     queues: &mut [TxQueue],
 ) {
+    common.counters.stop_messages_received += 1;
     let mut answer = Draft::stops_heard();
     for stop in items {
         let heard = match &mut peer.stops {
@@ -293,6 +295,7 @@ pub(super) fn on_stops(
             // Nobody is held back here, and the peer is to know.
             None => StopHeard { tenant: stop.tenant, sequence: stop.sequence, unknown: true },
         };
+        common.counters.stops_unknown += u64::from(heard.unknown);
         // As long as a message of stops is, this one may be.
         answer.stop_heard(&heard);
     }
@@ -305,7 +308,10 @@ pub(super) fn on_stops(
 /// A peer heard whom to stop.
 pub(super) fn on_heard(common: &mut Common, peer: &mut Peer, items: StopsHeard<'_>, now: Time) {
     let Some(stops) = &mut peer.stops else { return };
-    items.for_each(|heard| stops.stopper.confirm(&heard));
+    for heard in items {
+        common.counters.stops_unknown += u64::from(heard.unknown);
+        stops.stopper.confirm(&heard);
+    }
     arm_stops(common, peer, now);
 }
 

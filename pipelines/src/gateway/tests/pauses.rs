@@ -243,6 +243,7 @@ fn a_peer_that_holds_nobody_back_says_so() {
     bed.run(11 * MILLISECOND, &mut perfect);
     assert_eq!(stops(&bed, 1, 1).said.unknown, 1);
     assert_eq!(stops(&bed, 0, 1), StopStatus::default());
+    assert!([0, 1].iter().all(|side| bed.counters(*side).stops_unknown > 0));
     // And what its own stations say of pauses ends there, counted as ever.
     pause(&mut bed, 0, ACME.1, LONG);
     assert_eq!(bed.counters(0).drops.packets(DropReason::LinkLocalControl), 1);
