@@ -16,6 +16,8 @@ use pipelines::tunnel::outer::MAX_OVERHEAD;
 /// The settings of one worker's gateway. `macs`: the ports' Ethernet addresses, in their order.
 pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
     let recovery = &config.recovery;
+    // The worker of each core sends to every peer.
+    let workers = u32::try_from(config.workers.cores.len()).unwrap_or(u32::MAX).max(1);
     let ports = config.ports.iter().zip(macs).map(|(settings, mac)| port(settings, *mac));
     gw::Settings {
         address: config.gateway.address,
@@ -27,7 +29,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
             Some(Oversize::Drop) | None => gw::Oversize::Drop,
         },
         ports: ports.collect(),
-        peers: config.peers.iter().map(peer).collect(),
+        peers: config.peers.iter().map(|of| peer(of, workers)).collect(),
         recovery: gw::RecoverySettings {
             replay_bytes: recovery.replay_bytes.0,
             replay_packets: recovery.replay_packets,
@@ -162,7 +164,7 @@ fn port(port: &config::model::Port, mac: gw::Mac) -> gw::PortSettings {
     }
 }
 
-fn peer(peer: &Peer) -> gw::PeerSettings {
+fn peer(peer: &Peer, workers: u32) -> gw::PeerSettings {
     gw::PeerSettings {
         name: peer.name.clone(),
         address: peer.address,
@@ -192,6 +194,12 @@ fn peer(peer: &Peer) -> gw::PeerSettings {
         key: peer.key.bytes().to_vec(),
         lanes: peer.lanes,
         paths: paths(peer),
+        sharing: gw::Sharing {
+            spread: peer.spread,
+            group: u32::try_from(peer.group.0).unwrap_or(u32::MAX),
+            interval: peer.rebalance.0,
+            workers,
+        },
     }
 }
 
@@ -211,6 +219,10 @@ fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
             port: path.port,
             next_hop: next_hop(path.next_hop),
             weight: (weight(path) as u32).max(1),
+            capacity: match path.share {
+                Share::Capacity(rate) => Some(rate.0),
+                Share::Weight(_) => None,
+            },
             channels: path.channels,
             mtu: path.mtu,
             bfd: path.bfd.map(|bfd| gw::BfdSettings {

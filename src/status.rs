@@ -120,6 +120,18 @@ pub(crate) struct PathStatus {
     pub(crate) out_of_service: bool,
     /// How BFD stands on it, if it is watched.
     pub(crate) bfd: Option<BfdStatus>,
+    /// On the line; 0 where only weights are known.
+    pub(crate) capacity_bps: u64,
+    /// The part of it that the path is worth at present: the least of the workers'.
+    pub(crate) worth: f64,
+    /// What is sent, and what of it the far side confirms.
+    pub(crate) offered_bps: u64,
+    pub(crate) delivered_bps: u64,
+    /// Order domains that belong to it, and those of them that are spread over several paths.
+    pub(crate) lanes: u64,
+    pub(crate) spread_lanes: u64,
+    /// Busy ones that were moved to it, or began to be spread.
+    pub(crate) moves: u64,
 }
 
 /// The BFD session of a path.
@@ -280,6 +292,13 @@ pub(crate) fn sample() -> Status {
                     heard_packets: 70,
                     sent_packets: 71,
                 }),
+                capacity_bps: 10_000_000_000,
+                worth: 1.0,
+                offered_bps: 2_500_000_000,
+                delivered_bps: 2_400_000_000,
+                lanes: 4_096,
+                spread_lanes: 1,
+                moves: 2,
             }],
         }],
         path_events: events::sample(),

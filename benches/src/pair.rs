@@ -10,7 +10,7 @@ use dataplane::time::{Clock, MICROSECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
     Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
-    PortSettings, RecoverySettings, Role, Settings, Ttl,
+    PortSettings, RecoverySettings, Role, Settings, Sharing, Ttl,
 };
 
 /// The worker's LAN port.
@@ -73,10 +73,12 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
                 port: WAN,
                 next_hop: NextHop::Mac(mac(peer)),
                 weight: 1,
+                capacity: None,
                 channels: 1,
                 mtu: 9_000,
                 bfd: None,
             }],
+            sharing: Sharing::default(),
         }],
         recovery: RecoverySettings {
             replay_packets: load.buffers,

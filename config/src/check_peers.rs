@@ -9,7 +9,7 @@ use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
 use crate::model::{Absent, Behind, Carry, NextHop, Numbering, Path, Peer, Role, Share, Ttl};
 use crate::prefix::Prefix;
-use crate::units::Span;
+use crate::units::{Bytes, Span};
 
 /// The peers with their paths; `None` for those of which something is wrong.
 pub(crate) fn check_peers(draft: &Draft, report: &mut Report<'_>) -> Vec<Option<Peer>> {
@@ -167,6 +167,7 @@ fn check_peer(
     let lan = port_of(draft, Role::Lan, ("lan", &peer.lan), peer.at, report);
     check_carry(peer, lan, draft, report);
     check_shares(peer, draft, report);
+    check_spread(peer, draft, report);
     let behind = match peer.everything.or(false)? {
         true => Behind::Everything,
         false => {
@@ -185,12 +186,21 @@ fn check_peer(
         lan: lan?,
         key: peer.key.clone()?,
         lanes: peer.lanes.or(DEFAULT_LANES)?,
+        spread: peer.spread.or(DEFAULT_SPREAD)?,
+        group: peer.group.or(DEFAULT_GROUP)?,
+        rebalance: peer.rebalance.or(DEFAULT_REBALANCE)?,
         paths: paths.into_iter().collect::<Option<_>>()?,
     })
 }
 
 /// A peer's order domains, if it does not say how many.
 pub(crate) const DEFAULT_LANES: u32 = 4_096;
+/// Half of a path, in thousandths.
+const DEFAULT_SPREAD: Option<u32> = Some(500);
+/// Sixteen packets of a path MTU of 4096.
+const DEFAULT_GROUP: Bytes = Bytes(64 << 10);
+/// Ten milliseconds.
+const DEFAULT_REBALANCE: Span = Span(10_000_000);
 
 /// What is carried as IP needs somebody on the LAN to be sent to.
 fn check_carry(peer: &PeerDraft, lan: Option<usize>, draft: &Draft, report: &mut Report<'_>) {
@@ -230,6 +240,19 @@ fn check_shares(peer: &PeerDraft, draft: &Draft, report: &mut Report<'_>) {
     if paths == 0 && !unsure {
         let what = format!("there is no path to peer {}", quoted(name));
         report.error(peer.at, what, format!("add a [[path]] with peer = {}", quoted(name)));
+    }
+}
+
+/// What is spread is measured against capacities, and needs a tunnel.
+fn check_spread(peer: &PeerDraft, draft: &Draft, report: &mut Report<'_>) {
+    let Field::Given(Some(_), at) = peer.spread else { return };
+    let mut paths = draft.paths.iter().filter(|path| leads_to(path, peer));
+    if matches!(peer.numbering, Field::Given(Numbering::Transparent, _)) {
+        let what = "nothing is spread where packets go as they are: a stream keeps its path";
+        report.error(at, what, "remove it, or write numbering = \"tunnel\"");
+    } else if paths.any(|path| matches!(path.share, Field::Given(Share::Weight(_), _))) {
+        let what = "\"spread\" is a part of a path's capacity, and paths have weights";
+        report.error(at, what, "write capacity instead of weight in the paths, or remove it");
     }
 }
 

@@ -265,6 +265,26 @@ impl<'a> Entries<'a> {
         integer.and_then(report, |integer| within(name, integer, &range))
     }
 
+    /// A part of a whole, above 0 and up to 1, in thousandths, or the word "off".
+    pub(crate) fn part(&self, name: &str, report: &mut Report<'_>) -> Field<Option<u32>> {
+        let number = |item: &Item| item.as_float().or(item.as_integer().map(|whole| whole as f64));
+        let part = |item: &'a Item| match item.as_str() {
+            Some(text) => Some(Err(text)),
+            None => number(item).map(Ok),
+        };
+        self.value(name, report, part).and_then(report, |part| match part {
+            Err("off") => Ok(None),
+            Ok(part) if (0.001..=1.0).contains(&part) => Ok(Some((part * 1e3).round() as u32)),
+            wrong => Err(ValueError {
+                what: match wrong {
+                    Ok(number) => format!("\"{name}\" is {number}, out of range"),
+                    Err(text) => format!("\"{name}\" cannot be {}", quoted(text)),
+                },
+                remedy: "write 0.001 to 1, or \"off\"".into(),
+            }),
+        })
+    }
+
     /// A power of two up to `most`.
     pub fn power_of_two(&self, name: &str, most: u32, report: &mut Report<'_>) -> Field<u32> {
         self.count(name, 1..=most, report).and_then(report, |count| {

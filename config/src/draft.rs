@@ -99,6 +99,10 @@ pub(crate) struct PeerDraft {
     /// From either of the two keys.
     pub(crate) key: Option<Key>,
     pub(crate) lanes: Field<u32>,
+    /// In thousandths; `None` is off.
+    pub(crate) spread: Field<Option<u32>>,
+    pub(crate) group: Field<Bytes>,
+    pub(crate) rebalance: Field<Span>,
 }
 
 /// `[[path]]`.

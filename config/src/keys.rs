@@ -116,6 +116,9 @@ pub const PEER: Section = Section {
         optional("key", "\"<32 to 128 hex digits>\"", "pre-shared key of control messages"),
         optional("key_file", "\"site-b.key\"", "file that holds the key"),
         optional("lanes", "4096", "order domains"),
+        optional("spread", "0.5", "part of a path above which one is sent over several"),
+        optional("group", "\"64KiB\"", "how much of it goes one way in a row"),
+        optional("rebalance", "\"10ms\"", "how often they are measured, and moved if need be"),
     ],
 };
 

@@ -201,6 +201,13 @@ pub struct Peer {
     pub key: Key,
     /// Order domains; a power of two up to 65,536.
     pub lanes: u32,
+    /// An order domain above so many thousandths of its path's capacity is spread over several;
+    /// `None`: none is.
+    pub spread: Option<u32>,
+    /// Bytes of it that go one way before others may go another.
+    pub group: Bytes,
+    /// How often what order domains send is measured, and they move away from a path that runs hot.
+    pub rebalance: Span,
     /// The ways to it: at least one, at most 64 channels together.
     pub paths: Vec<Path>,
 }

@@ -316,6 +316,9 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         lan: entries.owned("lan", report),
         key: read_key(entries, folder, report),
         lanes: entries.power_of_two("lanes", 65_536, report),
+        spread: entries.part("spread", report),
+        group: entries.quantity("group", Bytes(1)..=Bytes(16 << 20), report),
+        rebalance: entries.quantity("rebalance", Span(1_000_000)..=Span(100_000_000), report),
     };
     let prefixes = !peer.prefixes.is_absent();
     match &peer.everything {

@@ -15,7 +15,7 @@ use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
 use pipelines::gateway::{
     Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
-    PortSettings, RecoverySettings, Role, Settings, Ttl,
+    PortSettings, RecoverySettings, Role, Settings, Sharing, Ttl,
 };
 
 const LAN: usize = 0;
@@ -49,10 +49,12 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
                 port: WAN,
                 next_hop: NextHop::Mac(mac(peer)),
                 weight: 1,
+                capacity: None,
                 channels: 2,
                 mtu: 1_500,
                 bfd: None,
             }],
+            sharing: Sharing::default(),
         }],
         recovery: RecoverySettings {
             replay_packets: 1 << 6,

@@ -152,6 +152,8 @@ pub struct PathTraffic {
     /// What its line carried in each interval of the play, in gigabits a second, of the busier
     /// direction.
     pub gbps_over_time: Vec<f64>,
+    /// Lanes that the gateways moved to it while they were busy, or began to spread from it.
+    pub moves: u64,
 }
 
 /// Both gateways.
@@ -184,6 +186,11 @@ pub struct GatewayReport {
     pub replay_evicted: u64,
     /// The most memory that the hold buffer held.
     pub held_high_water_bytes: u64,
+    /// The longest that a packet of a tunnel waited for those before it, in microseconds.
+    pub held_longest_us: f64,
+    /// Lanes moved to each path while they were busy, or that began to be spread from it.
+    #[serde(skip)]
+    pub moves: Vec<u64>,
     /// Packets that are not waited for any more although they never came.
     pub gave_up: u64,
     /// Packets forwarded bare because no session was up.
@@ -271,6 +278,7 @@ impl Wan {
                     .into_iter()
                     .map(thousandths)
                     .collect(),
+                moves: 0,
             }
         });
         Self {
@@ -290,6 +298,18 @@ fn thousandths(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
+impl Wan {
+    /// Adds what both gateways moved.
+    #[must_use]
+    pub fn with_moves(mut self, gateways: Option<&Gateways>) -> Self {
+        for gateway in gateways.into_iter().flat_map(|both| [&both.a, &both.b]) {
+            let moves = self.paths.iter_mut().zip(&gateway.moves);
+            moves.for_each(|(path, moves)| path.moves += moves);
+        }
+        self
+    }
+}
+
 impl GatewayReport {
     /// From a gateway, and what its port and its pool say.
     #[must_use]
@@ -305,6 +325,8 @@ impl GatewayReport {
             replay_high_water_bytes: memory.high_water,
             replay_evicted: memory.evicted,
             held_high_water_bytes: gateway.held_high_water_bytes(),
+            held_longest_us: gateway.held_longest() as f64 / 1e3,
+            moves: gateway.moves().collect(),
             gave_up: counters.gave_up,
             unprotected: counters.unprotected,
             oversize_forwarded: counters.oversize_forwarded,
@@ -328,6 +350,8 @@ impl GatewayReport {
             self.replay_high_water_bytes.max(next.replay_high_water_bytes);
         self.replay_evicted += next.replay_evicted;
         self.held_high_water_bytes = self.held_high_water_bytes.max(next.held_high_water_bytes);
+        self.held_longest_us = self.held_longest_us.max(next.held_longest_us);
+        self.moves.iter_mut().zip(next.moves).for_each(|(moves, more)| *moves += more);
         self.gave_up += next.gave_up;
         self.unprotected += next.unprotected;
         self.oversize_forwarded += next.oversize_forwarded;

@@ -221,7 +221,8 @@ impl<'a> Run<'a> {
             virtual_seconds: self.now.since(start) as f64 / SECOND as f64,
             scenario: ScenarioReport::new(self.scenario),
             endpoints: self.hosts.report(line_bytes),
-            wan: Wan::new(self.scenario, &counters, &timeline, self.hosts.span()),
+            wan: Wan::new(self.scenario, &counters, &timeline, self.hosts.span())
+                .with_moves(gateways.as_ref()),
             gateways,
             tenants,
             ports,

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use dataplane::time::Nanos;
-use pipelines::gateway::{Numbering, Prefix};
+use pipelines::gateway::{Numbering, Prefix, Sharing};
 use serde::Serialize;
 
 use crate::link::Impairments;
@@ -90,6 +90,8 @@ pub struct Scenario {
     pub gateways: bool,
     /// How the gateways number packets.
     pub numbering: Numbering,
+    /// How the gateways share out traffic among the paths.
+    pub sharing: Sharing,
     /// Bounds of the gateways.
     pub bounds: Bounds,
     /// Tenants of both gateways, the first that matches has a packet; without any, none are told
@@ -124,21 +126,19 @@ impl Scenario {
     }
 
     fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
-        let (numbering, restarts, tenants) = (Numbering::Tunnel, Vec::new(), Vec::new());
-        let (gateways, strangers, out) = (true, None, None);
-        let pauses = Vec::new();
         Self {
             source,
             paths,
-            gateways,
-            numbering,
+            gateways: true,
+            numbering: Numbering::Tunnel,
+            sharing: Sharing::default(),
             bounds,
-            tenants,
-            restarts,
-            strangers,
-            pauses,
+            tenants: Vec::new(),
+            restarts: Vec::new(),
+            strangers: None,
+            pauses: Vec::new(),
             seed,
-            out,
+            out: None,
         }
     }
 

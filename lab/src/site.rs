@@ -13,9 +13,9 @@ use dataplane::worker::Worker;
 use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows;
 use pipelines::gateway::{
-    Absent, BackpressureSettings, Behind, BfdSettings, Carry, Gateway, NextHop, Oversize,
-    PathSettings, PeerSettings, PfcSettings, PortSettings, RecoverySettings, Role, Settings,
-    SettingsError, Ttl,
+    Absent, BackpressureSettings, Behind, BfdSettings, Carry, Gateway, NextHop, Numbering,
+    Oversize, PathSettings, PeerSettings, PfcSettings, PortSettings, RecoverySettings, Role,
+    Settings, SettingsError, Ttl,
 };
 use pipelines::pfc::Mode;
 
@@ -237,11 +237,16 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         bump: LAN,
         next_hop: None,
     };
+    // Shares follow capacities if all are known. Streams that keep their path are dealt out alike: a
+    // run is to show each path's faults.
+    let tunnel = scenario.numbering == Numbering::Tunnel;
+    let capacities = tunnel && scenario.paths.iter().all(|path| path.does.rate.is_some());
     let paths = scenario.paths.iter().enumerate().map(|(index, path)| PathSettings {
         name: path.name.clone(),
         port: 1 + index,
         next_hop: NextHop::Mac(mac(1 - side, 1 + index)),
         weight: 1,
+        capacity: if capacities { path.does.rate } else { None },
         channels,
         mtu: scenario.bounds.mtu,
         bfd: path.bfd.map(|interval| BfdSettings { interval, ..BfdSettings::default() }),
@@ -264,6 +269,7 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
             key: b"the lab's key, no secret at all".to_vec(),
             lanes: LANES,
             paths: paths.collect(),
+            sharing: scenario.sharing,
         }],
         recovery: recovery(scenario),
         tenants: tenant::settings(&scenario.tenants),

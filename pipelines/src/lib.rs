@@ -29,6 +29,7 @@ pub mod flows;
 pub mod gateway;
 pub mod inspect;
 pub mod local;
+pub mod paths;
 pub mod pfc;
 pub mod queueing;
 pub mod recovery;

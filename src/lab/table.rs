@@ -142,6 +142,7 @@ fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {
         ("BYTES", Align::Right),
         ("LOST", Align::Right),
         ("BUSY", Align::Right),
+        ("MOVES", Align::Right),
     ]);
     for path in &report.wan.paths {
         table.row([
@@ -150,6 +151,7 @@ fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {
             report::bytes(path.sent_bytes),
             path.dropped.to_string(),
             format!("{:.1} %", path.utilization * 100.0),
+            path.moves.to_string(),
         ]);
     }
     table.write(output, 0)

@@ -186,6 +186,13 @@ fn peer(peer: &config::model::Peer, config: &Config) -> status::PeerStatus {
         troubled: false,
         out_of_service: false,
         bfd: None,
+        capacity_bps: 0,
+        worth: 1.0,
+        offered_bps: 0,
+        delivered_bps: 0,
+        lanes: 0,
+        spread_lanes: 0,
+        moves: 0,
     };
     status::PeerStatus {
         name: peer.name.clone(),
@@ -289,6 +296,13 @@ fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
         to.troubled |= from.troubled;
         to.out_of_service |= from.out_of_service;
         to.bfd = to.bfd.take().or(from.bfd.map(bfd));
+        to.capacity_bps = from.way.capacity;
+        to.worth = to.worth.min(from.way.worth);
+        to.offered_bps += from.way.offered;
+        to.delivered_bps += from.way.delivered;
+        to.lanes += u64::from(from.way.lanes);
+        to.spread_lanes += u64::from(from.way.spread);
+        to.moves += from.way.moves;
     }
 }
 

@@ -177,7 +177,7 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.traffic("path_sent", "Sent on a path, first copies", of(|path| path.sent))?;
     page.traffic("path_resent", "Sent on a path again", of(|path| path.resent))?;
     page.traffic("path_confirmed", "Confirmed by the far side", of(|path| path.confirmed))?;
-    let gauges: [Figure<super::PathStatus, f64>; 5] = [
+    let gauges: [Figure<super::PathStatus, f64>; 12] = [
         ("path_unconfirmed_packets", "gauge", "Sent and not confirmed.", |path| {
             path.unconfirmed as f64
         }),
@@ -191,6 +191,27 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         ("path_troubled", "gauge", "Whether the far side does not answer.", |path| {
             path.troubled.into()
         }),
+        (
+            "path_capacity_bits",
+            "gauge",
+            "Bits a second it carries; 0: only weights are known.",
+            |path| path.capacity_bps as f64,
+        ),
+        ("path_worth", "gauge", "The part of that it is worth at present.", |path| path.worth),
+        ("path_offered_bits", "gauge", "Bits a second sent on it.", |path| path.offered_bps as f64),
+        ("path_delivered_bits", "gauge", "Bits a second confirmed.", |path| {
+            path.delivered_bps as f64
+        }),
+        ("path_lanes", "gauge", "Order domains that belong to it.", |path| path.lanes as f64),
+        ("path_spread_lanes", "gauge", "Those that are spread over several.", |path| {
+            path.spread_lanes as f64
+        }),
+        (
+            "path_moves_total",
+            "counter",
+            "Busy ones moved to it, or that began to be spread.",
+            |path| path.moves as f64,
+        ),
     ];
     for (name, kind, help, pick) in gauges {
         page.metric(name, kind, help)?;

@@ -165,6 +165,11 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
         ("SENT", RIGHT),
         ("AGAIN", RIGHT),
         ("UNCONFIRMED", RIGHT),
+        ("OFFERED", RIGHT),
+        ("OF", RIGHT),
+        ("LANES", RIGHT),
+        ("SPREAD", RIGHT),
+        ("MOVES", RIGHT),
     ]);
     for peer in &status.peers {
         for path in &peer.paths {
@@ -183,6 +188,11 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
                 amount(path.sent),
                 path.resent.packets.to_string(),
                 path.unconfirmed.to_string(),
+                config::units::Rate(path.offered_bps).to_string(),
+                carries(path),
+                path.lanes.to_string(),
+                path.spread_lanes.to_string(),
+                path.moves.to_string(),
             ]);
         }
     }
@@ -221,6 +231,14 @@ fn sessions(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(output)?;
     table.write(output, 0)
+}
+
+/// What a path carries at present, if its capacity is known.
+fn carries(path: &super::PathStatus) -> String {
+    match path.capacity_bps {
+        0 => "-".into(),
+        capacity => config::units::Rate((capacity as f64 * path.worth) as u64).to_string(),
+    }
 }
 
 fn neighbours(status: &Status, output: &mut dyn Write) -> io::Result<()> {

@@ -3,8 +3,10 @@
 //! A host's line is as fast as all paths together. What the wide area cannot take in time pauses
 //! it: a host sends only while a frame that arrives at a path now would wait for no longer than
 //! 20 microseconds, as if its gateway sent PFC frames in good time. That is all the lab models of
-//! a gateway that is full: one traffic class, paused as one, without delay. Where the scenario has a
-//! host pause, hosts and gateways say so by frames, and obey those.
+//! a gateway that is full: one traffic class, paused as one, without delay. Where there are several
+//! paths and the line is given, it says what is offered: then the network's queues are 5 ms long, for
+//! the fullest of the paths must not say what the others get. Where the scenario has a host pause,
+//! hosts and gateways say so by frames, and obey those.
 
 use dataplane::time::{Nanos, Time};
 

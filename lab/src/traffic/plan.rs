@@ -1,6 +1,6 @@
 //! What follows from traffic and paths: windows, the line of the hosts, room in the gateways.
 
-use dataplane::time::{MILLISECOND, Nanos, SECOND};
+use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, SECOND};
 
 use super::{Mix, Traffic};
 use crate::link;
@@ -12,6 +12,10 @@ const UNLIMITED_RATE: u64 = 100_000_000_000;
 /// A host's line is that much faster than all paths together: one stands here for the many of a
 /// site, and what it sends in vain (repeats that are absorbed) must not count as the network's.
 const FASTER: u64 = 16;
+/// The wait for a path at which a host stops...
+const PAUSE: Nanos = 20 * MICROSECOND;
+/// ... or where its line says what is offered to several.
+const QUEUES: Nanos = 5 * MILLISECOND;
 /// Bandwidth-delay products that may be under way: repairs take round trips, and nobody should
 /// have to wait for them.
 const PRODUCTS: u64 = 4;
@@ -45,6 +49,8 @@ pub struct Plan {
     pub reads: u32,
     /// A host's line: bits a second.
     pub line_rate: u64,
+    /// The wait for a path at which a host stops to send.
+    pub pause: Nanos,
     /// How long a queue pair's number rests before it is another one's: what is under way, and
     /// copies and repairs of it, arrive in that time if they ever do.
     pub time_wait: Nanos,
@@ -78,6 +84,10 @@ impl Plan {
             window_packets: window_packets as u32,
             reads: traffic.reads.unwrap_or(reads as u32),
             line_rate,
+            pause: match traffic.line {
+                Some(_) if paths.len() > 1 => QUEUES,
+                _ => PAUSE,
+            },
             time_wait: TRIPS * longest(paths) + MILLISECOND,
             buffer_bytes,
             under_way,

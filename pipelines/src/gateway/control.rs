@@ -39,7 +39,7 @@ pub(super) enum Place {
 
 /// Sends a hello, by another channel each time: a dead path does not end the session.
 pub(super) fn send_hello(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
-    let (channels, lanes) = (peer.senders.len() as u8, peer.lanes.len() as u32);
+    let (channels, lanes) = (peer.senders.len() as u8, peer.paths.lanes() as u32);
     let hello = peer.session.hello(channels, lanes, now);
     let channel = peer.hello_channel % peer.senders.len().max(1);
     peer.hello_channel = channel + 1;

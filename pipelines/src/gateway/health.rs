@@ -359,6 +359,8 @@ fn put_in_service(peer: &mut Peer, path: usize, usable: bool) {
         // With nothing under way, or all of it repaired before, it is recovered at once.
         path.recovering = path.recovering.or(Some(0));
     }
+    // Lanes move now: those that are idle are not looked at until they send.
+    peer.use_paths();
 }
 
 /// Sends again what was under way on paths that are out of service. Returns when to go on.

@@ -101,7 +101,7 @@ impl Gateway {
         for hop in &mut self.common.hops.lan {
             hop.found(index, mac);
         }
-        for (peer, settings) in self.peers.iter_mut().zip(&self.common.settings.peers) {
+        for peer in &mut self.peers {
             let mut first = false;
             for sender in &mut peer.senders {
                 let was_known = sender.hop.mac.is_some();
@@ -111,7 +111,7 @@ impl Gateway {
                 }
             }
             if first {
-                peer.spread_lanes(settings);
+                peer.use_paths();
                 self.common.wheel.set(peer.timer(Timer::Hello), now);
             }
         }

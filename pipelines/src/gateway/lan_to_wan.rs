@@ -7,12 +7,13 @@ use dataplane::time::Time;
 
 use super::classify::{Classified, classify};
 use super::peer::{Peer, Timer, tail_delay};
+use super::sharing;
 use super::transparent::{is_proper, leave};
 use super::ttl;
 use super::{Absent, Behind, Carry, Oversize, Role, Ttl};
 use super::{Common, Gateway};
 use crate::local::may_concern;
-use crate::recovery::{LanePosition, ReplayAccount, Seq};
+use crate::recovery::{LanePosition, ReplayAccount};
 use crate::shield::{Carried, Found};
 use crate::tunnel::header::{Header, Kind};
 
@@ -86,7 +87,7 @@ impl Gateway {
             }
             return;
         }
-        let lane = common.tenancy.lane(tenant, class.hash, peer.lanes.len());
+        let lane = common.tenancy.lane(tenant, class.hash, peer.paths.lanes());
         let channel = peer.channel_of(lane);
         let Some(sender) = peer.senders.get(channel) else { return };
         common.follow.count(class, tenant, &packet, Some((index, sender.path)), now);
@@ -121,7 +122,7 @@ impl Gateway {
         }
         let Some(peer) = peers.get_mut(index) else { return };
         if let Some(found) = &class.roce
-            && is_absorbed(common, peer, channel, (packet.head(), found), now)
+            && is_absorbed(common, peer, (lane, channel), (packet.head(), found), now)
             && is_proper(&packet, found)
         {
             common.absorb(&packet);
@@ -136,7 +137,7 @@ impl Gateway {
 fn is_absorbed(
     common: &mut Common,
     peer: &Peer,
-    channel: usize,
+    (lane, channel): (usize, usize),
     packet: (&[u8], &Found),
     now: Time,
 ) -> bool {
@@ -145,7 +146,7 @@ fn is_absorbed(
     };
     let carried = Carried { channel: channel as u8, seq: sender.replay.next() };
     let rtt = sender.rtt.smoothed();
-    shield.absorbs(packet, carried, now, rtt, |newest| peer.under_way_until(newest, now))
+    shield.absorbs(packet, carried, now, rtt, |newest| peer.under_way_until(lane, newest, now))
 }
 
 /// Numbers and encapsulates a packet, remembers it and queues it; the queue has room.
@@ -162,11 +163,8 @@ fn number(
     let (kind, stripped) = peer.carried(class);
     let timer = peer.timer(Timer::Sender(channel));
     let counts_hops = peer.counts_hops(class);
-    let (Some(sender), Some(next)) = (peer.senders.get_mut(channel), peer.lanes.get_mut(lane))
-    else {
-        return;
-    };
-    let at = LanePosition { lane: lane as u16, seq: *next };
+    let Some(sender) = peer.senders.get_mut(channel) else { return };
+    let at = LanePosition { lane: lane as u16, seq: peer.paths.next(lane) };
     let tag = peer.session.keys().send_tag;
     let header = Header {
         kind,
@@ -186,7 +184,7 @@ fn number(
         common.counters.drops.count(DropReason::LanNoHeadroom, packet.len());
         return;
     }
-    *next = Seq::next(*next);
+    let attend = peer.paths.sent(lane, packet.len());
     common.counters.tunnelled.add(packet.len());
     sender.sent.add(packet.len());
     let frame = packet.freeze();
@@ -195,6 +193,9 @@ fn number(
         debug_assert!(false, "the queue had room");
     }
     common.wheel.set_no_later(timer, now.after(tail_delay(sender.rtt.smoothed())));
+    if attend {
+        sharing::attend(common, peer, lane, now);
+    }
 }
 
 /// The bits of the traffic class that the outer header takes over. ECN stays at Not-ECT: the

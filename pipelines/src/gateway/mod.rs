@@ -22,6 +22,7 @@ mod pauses;
 mod peer;
 mod session;
 mod settings;
+mod sharing;
 mod status;
 mod tenancy;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use std::rc::Rc;
 
 use dataplane::memory::{Packet, Pool};
 use dataplane::port::{Burst, TxQueue};
-use dataplane::time::Time;
+use dataplane::time::{Nanos, Time};
 use dataplane::wheel::{TimerId, Wheel};
 use dataplane::worker::Pipeline;
 
@@ -49,7 +50,7 @@ use pauses::Pauses;
 pub use pauses::{PfcStatus, StopStatus};
 use peer::{Peer, TIMERS, Timer};
 pub use settings::*;
-pub use status::{PathStatus, PeerStatus};
+pub use status::{PathStatus, PeerStatus, Way};
 use tenancy::Tenancy;
 pub use tenancy::TenantStatus;
 use transparent::{arrive, tell};
@@ -168,7 +169,7 @@ impl Gateway {
         for peer in &mut self.peers {
             let (mine, theirs) = (self.common.settings.address, peer.address);
             peer.session.assume(address_nonce(mine), address_nonce(theirs));
-            let lanes = peer.lanes.len() as u32;
+            let lanes = peer.paths.lanes() as u32;
             peer.restart(MAX_CHANNELS as u8, lanes, &self.common.settings.recovery);
         }
     }
@@ -196,6 +197,12 @@ impl Gateway {
         let streams = |peer: &Peer| peer.streams.as_ref().map_or(0, |of| of.inbound.held().1);
         let most = self.peers.iter().map(|peer| peer.order.high_water().max(streams(peer)));
         most.max().unwrap_or(0)
+    }
+
+    /// The longest that a packet of a tunnel ever waited for others before it.
+    #[must_use]
+    pub fn held_longest(&self) -> Nanos {
+        self.peers.iter().map(|peer| peer.order.longest()).max().unwrap_or(0)
     }
 
     /// Packets sent and not confirmed, and packets that wait for others: nothing is under way any
@@ -264,6 +271,7 @@ impl Pipeline for Gateway {
                     tell::tend_inbound(&mut self.common, peer, 0, now, queues);
                 }
                 Timer::Hold => wan_to_lan::give_up_aged(&mut self.common, peer, now, queues),
+                Timer::Balance => sharing::balance(&mut self.common, peer, now),
                 Timer::Sender(channel) => {
                     control::tend_sender(&mut self.common, peer, channel, now, queues);
                 }

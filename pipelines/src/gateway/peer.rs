@@ -15,9 +15,11 @@ use super::session::Session;
 use super::settings::{
     Absent, Behind, Carry, MAX_CHANNELS, Numbering, PeerSettings, RecoverySettings, Settings, Ttl,
 };
+use super::sharing;
 use super::tenancy::hold_shares;
 use super::transparent::Streams;
 use crate::local::Neighbours;
+use crate::paths::Paths;
 use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
 use crate::shield::Carried;
 use crate::tunnel::outer::{End, Outer, ip_overhead};
@@ -59,6 +61,9 @@ pub(super) struct Sender {
     counted: Time,
     /// When the far side last answered by this channel's own way.
     heard: Time,
+    /// How long it is waited for that at first: its round trip is then another path's, which may be
+    /// far shorter.
+    unheard: Nanos,
     /// Its path is out of service.
     pub(super) down: bool,
     /// The number to go on with, and the one to end before, of what is to be sent again by others.
@@ -100,10 +105,8 @@ pub(super) struct Peer {
     pub(super) health: Health,
     pub(super) senders: Vec<Sender>,
     pub(super) receivers: Vec<Receiver>,
-    /// Next number of each of our lanes.
-    pub(super) lanes: Box<[Seq]>,
-    /// The channel of each of our lanes.
-    pub(super) lane_channel: Box<[u8]>,
+    /// Our lanes, and the paths that they go by.
+    pub(super) paths: Paths,
     pub(super) order: Order,
     /// Lanes that can be released and had no room; `is_ready` says which are in the list.
     pub(super) ready: VecDeque<u16>,
@@ -120,7 +123,7 @@ pub(super) struct Peer {
 }
 
 /// Timers of a peer: its own, then one a sender, then one a receiver.
-const OWN_TIMERS: u32 = 4;
+const OWN_TIMERS: u32 = 5;
 /// Timers a peer needs.
 pub(super) const TIMERS: u32 = OWN_TIMERS + 2 * MAX_CHANNELS as u32;
 
@@ -131,6 +134,7 @@ pub(super) enum Timer {
     Hold,
     Health,
     Stops,
+    Balance,
     Sender(usize),
     Receiver(usize),
 }
@@ -144,6 +148,7 @@ impl Timer {
             1 => Self::Hold,
             2 => Self::Health,
             3 => Self::Stops,
+            4 => Self::Balance,
             n if n < OWN_TIMERS + channels => Self::Sender((n - OWN_TIMERS) as usize),
             n => Self::Receiver((n - OWN_TIMERS - channels) as usize),
         }
@@ -155,6 +160,7 @@ impl Timer {
             Self::Hold => 1,
             Self::Health => 2,
             Self::Stops => 3,
+            Self::Balance => 4,
             Self::Sender(channel) => OWN_TIMERS + channel as u32,
             Self::Receiver(channel) => OWN_TIMERS + (MAX_CHANNELS + channel) as u32,
         }
@@ -175,12 +181,18 @@ impl Sender {
         (self.vain, self.heard) = (0, now);
     }
 
+    /// How long an answer to a probe is waited for.
+    fn patience(&self) -> Nanos {
+        let least = if self.heard == Time::ZERO { self.unheard } else { 0 };
+        self.rtt.patience().max(least)
+    }
+
     /// A probe leaves.
     pub(super) fn probed(&mut self, now: Time) {
         self.last_probe = now;
         self.unanswered = self.unanswered.saturating_add(1);
         // Those of one round trip are in vain together.
-        if self.vain == 0 || self.counted.after(self.rtt.patience()) <= now {
+        if self.vain == 0 || self.counted.after(self.patience()) <= now {
             (self.vain, self.counted) = (self.vain.saturating_add(1), now);
         }
     }
@@ -227,7 +239,7 @@ impl Peer {
     /// avoided. The far side restores the order of the lane, whichever way its packets come.
     #[inline]
     pub(super) fn channel_of(&self, lane: usize) -> usize {
-        let own = self.lane_channel.get(lane).map_or(0, |&channel| usize::from(channel));
+        let own = self.paths.channel(lane);
         let avoided = self.senders.get(own).is_some_and(Sender::is_avoided);
         let around = if avoided { detour(&self.senders, own, lane as u32) } else { None };
         around.unwrap_or(own)
@@ -238,14 +250,24 @@ impl Peer {
         usize::from(by) == channel % self.receivers.len().max(1)
     }
 
-    /// Until when something of a stream may have been under way, the newest packet of which was
-    /// `newest`: that packet or, on a path in trouble, an acknowledgement.
-    pub(super) fn under_way_until(&self, newest: Carried, now: Time) -> Time {
-        let confirmed = match self.senders.get(usize::from(newest.channel)) {
-            Some(sender) if sender.replay.holds(newest.seq) => return now,
-            Some(sender) => sender.confirmations.when(newest.seq),
-            None => Time::ZERO,
+    /// Until when something of a stream of `lane` may have been under way, the newest packet of
+    /// which was `newest`: that packet, an older one by another path if the lane is spread or, on a
+    /// path in trouble, an acknowledgement.
+    pub(super) fn under_way_until(&self, lane: usize, newest: Carried, now: Time) -> Time {
+        let Some(sender) = self.senders.get(usize::from(newest.channel)) else {
+            return self.troubled_until(now);
         };
+        if sender.replay.holds(newest.seq) {
+            return now;
+        }
+        let confirmed = sender.confirmations.when(newest.seq);
+        if self.paths.is_spread(lane) {
+            let sent = Time(confirmed.since(Time(sender.rtt.smoothed())));
+            let waits = |sender: &Sender| sender.replay.oldest().is_some_and(|at| at <= sent);
+            if self.senders.iter().any(waits) {
+                return now;
+            }
+        }
         self.troubled_until(now).max(confirmed)
     }
 
@@ -281,10 +303,9 @@ impl Peer {
             lan: peer.lan,
             session: Session::new(&peer.key, nonce, rtt, now),
             health: Health::new(settings, peer, index, nonce, now),
-            lane_channel: spread_lanes(peer, &senders),
+            paths: sharing::paths(peer, &senders),
             senders,
             receivers: Vec::with_capacity(MAX_CHANNELS),
-            lanes: vec![Seq(0); peer.lanes as usize].into(),
             order: Order::new(limits, hold_shares(settings)),
             ready: VecDeque::with_capacity(peer.lanes as usize),
             is_ready: vec![false; peer.lanes as usize].into(),
@@ -314,7 +335,7 @@ impl Peer {
         if let Some(streams) = &mut self.streams {
             streams.restart(self.session.keys());
         }
-        self.lanes.fill(Seq(0));
+        self.paths.restart();
         self.order.reset_to(lanes);
         if self.is_ready.len() != lanes as usize {
             self.is_ready = vec![false; lanes as usize].into();
@@ -346,11 +367,6 @@ impl Peer {
         for sender in &mut self.senders {
             (sender.unanswered, sender.vain) = (0, 0);
         }
-    }
-
-    /// Gives the lanes to the paths anew: to those whose next hop is known.
-    pub(super) fn spread_lanes(&mut self, settings: &PeerSettings) {
-        self.lane_channel = spread_lanes(settings, &self.senders);
     }
 
     /// Marks a lane that can be released and has no room now.
@@ -406,6 +422,7 @@ fn senders(
                 vain: 0,
                 counted: Time::ZERO,
                 heard: Time::ZERO,
+                unheard: rtt.patience(),
                 down: false,
                 again: None,
                 sent: Traffic::default(),
@@ -417,45 +434,8 @@ fn senders(
     senders
 }
 
-/// Gives each lane a channel, each path a share of the lanes in proportion to its weight: each path
-/// whose next hop is known, or all while none is.
-///
-/// A stream keeps its lane and so its path. The lanes of the paths are interleaved evenly: the
-/// path that is furthest behind its share takes the next.
-fn spread_lanes(peer: &PeerSettings, senders: &[Sender]) -> Box<[u8]> {
-    let mut taken = vec![0u64; peer.paths.len()];
-    let mut first = Vec::new();
-    let mut known = Vec::new();
-    let mut channels = 0u8;
-    for path in &peer.paths {
-        first.push(channels);
-        let sender = senders.get(usize::from(channels));
-        known.push(sender.is_some_and(|sender| sender.hop.mac.is_some()));
-        channels += path.channels;
-    }
-    let none = !known.contains(&true);
-    let weights = peer.paths.iter().zip(&known);
-    let weights: Vec<u64> =
-        weights.map(|(path, &known)| if known || none { path.weight.into() } else { 0 }).collect();
-    let total: u64 = weights.iter().sum();
-    let mut lane_channel = Vec::with_capacity(peer.lanes as usize);
-    for lane in 0..u64::from(peer.lanes) {
-        let behind = |index: usize| {
-            let due = (lane + 1) * weights[index];
-            due.saturating_sub(taken[index] * total)
-        };
-        let index = (0..peer.paths.len()).rev().max_by_key(|&index| behind(index));
-        let index = index.unwrap_or(0);
-        let channel = taken[index] % u64::from(peer.paths[index].channels.max(1));
-        lane_channel.push(first[index] + channel as u8);
-        taken[index] += 1;
-    }
-    lane_channel.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{NextHop, PathSettings};
     use super::*;
 
     #[test]
@@ -463,35 +443,5 @@ mod tests {
         for index in 0..TIMERS {
             assert_eq!(Timer::from_index(index).index(), index);
         }
-    }
-
-    #[test]
-    fn lanes_are_shared_out_by_weight_and_over_channels() {
-        let path = |weight, channels| PathSettings {
-            name: "p".into(),
-            port: 1,
-            next_hop: NextHop::Mac([0; 6]),
-            weight,
-            channels,
-            mtu: 9_000,
-            bfd: None,
-        };
-        let peer = PeerSettings {
-            name: "b".into(),
-            address: [192, 0, 2, 2].into(),
-            behind: Behind::Everything,
-            numbering: Numbering::Tunnel,
-            carry: Carry::Ethernet,
-            ttl: Ttl::Wire,
-            absent: Absent::Forward,
-            lan: 0,
-            key: vec![0; 16],
-            lanes: 64,
-            paths: vec![path(3, 2), path(1, 1)],
-        };
-        let lanes = spread_lanes(&peer, &[]);
-        let count = |channel| lanes.iter().filter(|&&c| c == channel).count();
-        assert_eq!((count(0), count(1), count(2)), (24, 24, 16));
-        assert!(lanes.chunks(4).all(|four| four.iter().filter(|&&c| c == 2).count() == 1));
     }
 }

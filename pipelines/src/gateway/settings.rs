@@ -131,6 +131,9 @@ pub struct PathSettings {
     pub next_hop: NextHop,
     /// Share of the traffic, relative to the peer's other paths; at least 1.
     pub weight: u32,
+    /// Bits a second on the line, if they are known of all the peer's paths: shares are in
+    /// proportion to them then.
+    pub capacity: Option<u64>,
     /// FIFO channels, each an outer 5-tuple of its own: 1 to [`MAX_CHANNELS`] for all paths.
     pub channels: u8,
     /// Largest outer IP packet, in bytes.
@@ -197,6 +200,29 @@ pub struct PeerSettings {
     pub lanes: u32,
     /// The ways to it, at least one.
     pub paths: Vec<PathSettings>,
+    /// How traffic is shared out among them.
+    pub sharing: Sharing,
+}
+
+/// How a peer's traffic is shared out among its paths while it flows. In transparent numbering
+/// nothing of it applies: a stream keeps its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sharing {
+    /// A lane above so many thousandths of its path's capacity is sent in groups of packets over
+    /// several; `None`: none is. Needs capacities.
+    pub spread: Option<u32>,
+    /// Bytes of such a group.
+    pub group: u32,
+    /// How often what lanes send is measured, and lanes are moved away from a path that runs hot.
+    pub interval: Nanos,
+    /// Workers that send to the peer, each by the same paths; at least 1.
+    pub workers: u32,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self { spread: Some(500), group: 64 << 10, interval: 10 * MILLISECOND, workers: 1 }
+    }
 }
 
 /// Bounds and times of loss recovery.
@@ -370,6 +396,10 @@ impl Settings {
             if !path.bfd.is_none_or(is_sound) {
                 return fail(format!("path {}: BFD of 1 ms to 10 s, at least 1 lost", path.name));
             }
+        }
+        let Sharing { spread, group, interval, workers } = peer.sharing;
+        if spread == Some(0) || group == 0 || workers == 0 || interval < MILLISECOND {
+            return fail("sharing: nothing may be zero, and an interval is 1 ms or longer".into());
         }
         let channels: usize = peer.paths.iter().map(|path| usize::from(path.channels)).sum();
         if channels > MAX_CHANNELS {

@@ -6,9 +6,10 @@ use super::counters::Traffic;
 use super::health::BfdStatus;
 use super::peer::Peer;
 use super::{Gateway, PeerSettings};
+pub use crate::paths::Way;
 
 /// A peer at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PeerStatus {
     /// Whether a session with it is up.
     pub up: bool,
@@ -27,7 +28,7 @@ pub struct PeerStatus {
 }
 
 /// A path at a moment: its channels together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PathStatus {
     /// Numbered packets sent, first copies only.
     pub sent: Traffic,
@@ -48,9 +49,17 @@ pub struct PathStatus {
     pub out_of_service: bool,
     /// Its BFD session, if it has one.
     pub bfd: Option<BfdStatus>,
+    /// Its capacity, what it carries of it, and its lanes.
+    pub way: Way,
 }
 
 impl Gateway {
+    /// Lanes moved to each path while they were busy, or that began to be spread from it; the first
+    /// peer's paths first.
+    pub fn moves(&self) -> impl Iterator<Item = u64> + '_ {
+        self.peers.iter().flat_map(|peer| peer.paths.ways()).map(|way| way.moves)
+    }
+
     /// Says how each peer does at `now`, into as many elements of `status` as there are peers. It
     /// allocates the first time only.
     pub fn peers_status(&self, now: Time, status: &mut Vec<PeerStatus>) {
@@ -78,10 +87,12 @@ fn peer_status(peer: &Peer, settings: &PeerSettings, now: Time, status: &mut Pee
     };
     status.paths.resize(settings.paths.len(), PathStatus::default());
     let mut senders = peer.senders.iter();
-    for (index, (path, status)) in settings.paths.iter().zip(&mut status.paths).enumerate() {
+    let paths = settings.paths.iter().zip(peer.paths.ways()).enumerate();
+    for ((index, (path, way)), status) in paths.zip(&mut status.paths) {
         *status = PathStatus {
             out_of_service: !peer.health.usable(index),
             bfd: peer.health.status(index, now),
+            way,
             ..PathStatus::default()
         };
         for sender in senders.by_ref().take(path.channels.into()) {

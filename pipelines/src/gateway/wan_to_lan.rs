@@ -304,7 +304,7 @@ pub(super) fn release(
         if common.pauses.is_some() && common.holds_back_next(peer, lane) {
             return;
         }
-        let Some(packet) = peer.order.release(lane) else { return };
+        let Some(packet) = peer.order.release(lane, now) else { return };
         common.deliver(peer.lan, packet, now, queues);
     }
     if peer.order.is_ready(lane) {
@@ -364,7 +364,7 @@ pub(super) fn give_up_all(common: &mut Common, peer: &mut Peer, now: Time, queue
         }
     }
     while let Some((lane, _)) = peer.order.give_up_oldest(Bound::All) {
-        let Some(packet) = peer.order.release(lane) else { break };
+        let Some(packet) = peer.order.release(lane, now) else { break };
         common.counters.drops.count(DropReason::LanQueueFull, packet.len());
     }
 }

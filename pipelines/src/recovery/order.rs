@@ -5,7 +5,7 @@
 //! entries also form a list by age, and one a tenant where tenants are told apart.
 
 use dataplane::memory::Packet;
-use dataplane::time::Time;
+use dataplane::time::{Nanos, Time};
 
 use super::Seq;
 use super::ages::Ages;
@@ -82,6 +82,7 @@ pub struct Order {
     held: u32,
     bytes: u64,
     high_water: u64,
+    longest: Nanos,
     limit: u64,
     shares: Shares,
 }
@@ -110,6 +111,7 @@ impl Order {
             held: 0,
             bytes: 0,
             high_water: 0,
+            longest: 0,
             limit: limits.bytes,
             shares,
         }
@@ -161,7 +163,7 @@ impl Order {
 
     /// The next packet of `lane`, if it is held and nothing before it is missing.
     #[inline]
-    pub fn release(&mut self, lane: u16) -> Option<Packet> {
+    pub fn release(&mut self, lane: u16, now: Time) -> Option<Packet> {
         let lane = u32::from(lane);
         loop {
             let state = self.lanes.get(lane as usize)?;
@@ -169,6 +171,8 @@ impl Order {
                 return None;
             }
             let index = self.find(lane, state.expected)?;
+            let since = self.entries.get(index as usize)?.since;
+            self.longest = self.longest.max(now.since(since));
             let state = self.lanes.get_mut(lane as usize)?;
             state.expected = state.expected.next();
             if let Some(packet) = self.take(index) {
@@ -254,6 +258,12 @@ impl Order {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The longest that anything that was released ever waited.
+    #[must_use]
+    pub fn longest(&self) -> Nanos {
+        self.longest
     }
 
     /// The most bytes of packet buffers ever held.
@@ -371,7 +381,7 @@ mod tests {
         if let Placement::Deliver(packet) = order.arrive(lane, Seq(seq), packet, Time(9), true) {
             delivered.push(number(&packet));
         }
-        delivered.extend(std::iter::from_fn(|| order.release(lane)).map(|p| number(&p)));
+        delivered.extend(std::iter::from_fn(|| order.release(lane, Time(1))).map(|p| number(&p)));
         delivered
     }
 
@@ -409,7 +419,7 @@ mod tests {
         assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9), false), Placement::Held));
         assert!(matches!(order.arrive(0, Seq(0), packet(), Time(9), false), Placement::TooLate(_)));
         assert!(order.is_ready(0));
-        assert_eq!(order.release(0).map(|packet| number(&packet)), Some(0));
+        assert_eq!(order.release(0, Time(1)).map(|packet| number(&packet)), Some(0));
         assert_eq!(arrive(&pool, &mut order, 0, 1), [1]);
     }
 
@@ -423,7 +433,7 @@ mod tests {
         assert!(order.gone(0, Seq(0), Time(9)));
         assert!(order.is_ready(0));
         let released: Vec<u32> =
-            std::iter::from_fn(|| order.release(0)).map(|p| number(&p)).collect();
+            std::iter::from_fn(|| order.release(0, Time(1))).map(|p| number(&p)).collect();
         assert_eq!(released, [1, 3]);
         assert_eq!(order.held(), 0);
         assert!(!order.gone(9, Seq(0), Time(9)));
@@ -441,7 +451,7 @@ mod tests {
             panic!("the bound was passed")
         };
         assert_eq!(order.give_up_oldest(Bound::All), Some((0, 2)));
-        assert_eq!(order.release(0).map(|p| number(&p)), Some(2));
+        assert_eq!(order.release(0, Time(1)).map(|p| number(&p)), Some(2));
         assert!(matches!(order.arrive(0, Seq(6), packet, Time(9), true), Placement::Held));
         assert_eq!(order.high_water(), 3 * FOOTPRINT);
         order.reset();

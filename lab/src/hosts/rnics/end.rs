@@ -2,16 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use dataplane::time::{MICROSECOND, Nanos, Time};
+use dataplane::time::{Nanos, Time};
 
 use super::station::Station;
 use crate::network::{Load, Network};
 use crate::rnic::{QpNumber, Rnic, RnicSettings, WorkRequest};
 use crate::scenario::Scenario;
 use crate::traffic::{Plan, Traffic};
-
-/// The wait for a path at which a host stops.
-const PAUSE: Nanos = 20 * MICROSECOND;
 
 /// A host.
 pub(super) struct End {
@@ -20,6 +17,8 @@ pub(super) struct End {
     pub(super) station: Station,
     /// When its line has sent the last frame.
     free: Time,
+    /// The wait for a path at which it stops.
+    pause: Nanos,
     /// Queue pairs; those of the other end have the same places.
     pub(super) qps: Vec<QueuePair>,
 }
@@ -66,7 +65,7 @@ impl End {
         // Without gateways nobody is there to obey.
         let pauses = if scenario.gateways { &scenario.pauses[..] } else { &[] };
         let station = Station::new(side, mac(side), pauses);
-        Self { rnic, station, free: Time::ZERO, qps }
+        Self { rnic, station, free: Time::ZERO, pause: plan.pause, qps }
     }
 
     /// A queue pair for `place` is there to be posted to, up to message `until`.
@@ -90,7 +89,7 @@ impl End {
 
     /// When it may send at the earliest.
     pub(super) fn free(&self, now: Time, side: usize, network: &Network) -> Time {
-        let pause = network.backlog(now, side).saturating_sub(PAUSE);
+        let pause = network.backlog(now, side).saturating_sub(self.pause);
         self.free.max(now.after(pause)).max(self.station.paused_until())
     }
 

@@ -8,6 +8,7 @@ use dataplane::time::Time;
 use super::super::classify::Classified;
 use super::super::control::{Place, send};
 use super::super::peer::{Peer, Timer, tail_delay};
+use super::super::sharing;
 use super::super::{Common, Oversize};
 use super::{has_right_icrc, is_proper};
 use crate::recovery::Seq;
@@ -27,8 +28,8 @@ pub(in super::super) fn leave(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    let lane = common.tenancy.lane(packet.mark(), class.hash, peer.lanes.len());
-    let channel = peer.lane_channel.get(lane).copied().unwrap_or(0);
+    let lane = common.tenancy.lane(packet.mark(), class.hash, peer.paths.lanes());
+    let channel = peer.paths.channel(lane) as u8;
     let sender = peer.senders.get(usize::from(channel));
     let Some((port, mtu)) = sender.map(|sender| (sender.port, sender.mtu)) else { return };
     let Some(queue) = queues.get_mut(port) else { return };
@@ -88,6 +89,9 @@ pub(in super::super) fn leave(
     }
     if let Some(sender) = peer.senders.get_mut(usize::from(channel)) {
         sender.sent.add(bytes);
+    }
+    if peer.paths.sent(lane, bytes) {
+        sharing::attend(common, peer, lane, now);
     }
     let sent = queues.get_mut(port).is_some_and(|queue| queue.push(frame).is_ok());
     debug_assert!(sent, "the queue had room");
