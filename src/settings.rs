@@ -2,7 +2,7 @@
 
 use config::model::{
     Absent, Backpressure, Behind, Carry, Config, Flows, NextHop, Numbering, Oversize, PauseFrames,
-    Peer, Role, Share, Tenant, Ttl,
+    Peer, Role, Shape, Share, Tenant, TenantQueue, Ttl,
 };
 use config::prefix::Prefix;
 use dataplane::memory::PoolSettings;
@@ -10,6 +10,7 @@ use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows::Threshold;
 use pipelines::gateway as gw;
 use pipelines::pfc::Mode;
+use pipelines::queueing::{CLASSES, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
@@ -46,6 +47,7 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
         },
         tenants: config.tenants.iter().map(tenant).collect(),
         backpressure: config.backpressure.as_ref().map(|of| backpressure(of, config)),
+        queues: queues(config),
         flows: config.flows.follow.then(|| flows(&config.flows)),
     }
 }
@@ -94,6 +96,45 @@ fn tenant(tenant: &Tenant) -> TenantSettings {
         replay_bytes: tenant.replay_bytes.map(|bytes| bytes.0),
         hold_bytes: tenant.hold_bytes.map(|bytes| bytes.0),
     }
+}
+
+/// Where packets wait, if any do. Each worker has an equal part of every rate.
+fn queues(config: &Config) -> Option<gw::QueueSettings> {
+    let of = config.queues?;
+    let workers = config.workers.cores.len().max(1) as u64;
+    let rate = |shape: Option<Shape>| shape.map(|shape| shaped(shape, workers));
+    let tenant = |of: &TenantQueue| TenantQueues {
+        weight: of.weight,
+        rate: rate(of.rate),
+        thresholds: thresholds(of),
+    };
+    let mut tenants: Vec<_> = config.tenants.iter().map(|of| tenant(&of.queue)).collect();
+    if tenants.is_empty() {
+        tenants.push(tenant(&TenantQueue::default()));
+    }
+    Some(gw::QueueSettings {
+        pool_bytes: of.pool_bytes.0,
+        packets: of.packets,
+        port_rates: config.ports.iter().map(|port| rate(port.rate)).collect(),
+        tenants,
+    })
+}
+
+/// One worker's part of a rate.
+fn shaped(shape: Shape, workers: u64) -> Rate {
+    let part = Rate::of(shape.rate.0 / workers);
+    let burst = shape.burst.map(|burst| (burst.0 / workers) as u32);
+    Rate { burst_bytes: burst.unwrap_or(part.burst_bytes), ..part }
+}
+
+/// What a tenant's queues may hold, by class: signalling is little, and never stopped.
+fn thresholds(of: &TenantQueue) -> [Thresholds; CLASSES] {
+    let alpha = of.alpha * 256 / 100;
+    let (xoff, xon) =
+        of.xoff.map_or((Thresholds::NEVER, Thresholds::NEVER), |(off, on)| (off.0, on.0));
+    let data = Thresholds { reserved: of.reserved.0, alpha, headroom: of.headroom.0, xoff, xon };
+    let signalling = Thresholds::lossy(256);
+    [signalling, data, data]
 }
 
 fn prefix(prefix: &Prefix) -> gw::Prefix {

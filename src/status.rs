@@ -2,7 +2,6 @@
 //!
 //! It is made from what the workers publish; the JSON field names are a contract.
 
-mod events;
 mod flows;
 mod prometheus;
 mod tables;
@@ -11,7 +10,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use events::PathEventStatus;
 pub(crate) use flows::{FlowStatus, FlowsStatus};
 pub(crate) use prometheus::write_prometheus;
 pub(crate) use tables::{What, write_tables};
@@ -27,9 +25,6 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: f64,
     pub(crate) ports: Vec<PortStatus>,
     pub(crate) peers: Vec<PeerStatus>,
-    /// What happened to paths lately, the latest last.
-    #[serde(default)]
-    pub(crate) path_events: Vec<PathEventStatus>,
     /// Next hops that are asked for.
     pub(crate) neighbours: Vec<NeighbourStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
@@ -202,6 +197,26 @@ pub(crate) struct TenantStatus {
     /// A peer has it stopped now.
     #[serde(default)]
     pub(crate) stopped: bool,
+    /// Waiting for their turn towards the WAN, and towards the LAN; nothing without queues.
+    #[serde(default)]
+    pub(crate) to_wan: QueueStatus,
+    #[serde(default)]
+    pub(crate) to_lan: QueueStatus,
+    /// The most it may send; nothing if as much as it likes.
+    #[serde(default)]
+    pub(crate) rate_bps: Option<u64>,
+}
+
+/// What a tenant has in queues one way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct QueueStatus {
+    pub(crate) bytes: u64,
+    /// The most there ever were, of the worker and class where it is highest.
+    pub(crate) high_water_bytes: u64,
+    /// Times that its senders were to stop.
+    pub(crate) stops: u64,
+    pub(crate) stopped_us: u64,
+    pub(crate) dropped: u64,
 }
 
 /// A worker.
@@ -301,7 +316,6 @@ pub(crate) fn sample() -> Status {
                 moves: 2,
             }],
         }],
-        path_events: events::sample(),
         neighbours: vec![NeighbourStatus {
             worker: 0,
             port: "wan0".into(),
@@ -344,7 +358,9 @@ pub(crate) fn sample() -> Status {
             gave_up: 1,
             stops_received: 2,
             stopped: true,
-            ..TenantStatus::default()
+            to_wan: QueueStatus { bytes: 100, high_water_bytes: 5_000, ..Default::default() },
+            rate_bps: Some(10_000_000_000),
+            ..Default::default()
         }],
         flows: flows::sample(),
         counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),

@@ -90,6 +90,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
         tenants: Vec::new(),
         flows: Some(pipelines::flows::Settings::default()),
         backpressure: None,
+        queues: None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::backpressure;
 use crate::check_driver::{check_driver, check_drivers};
 use crate::check_memory::{buffers, check_recovery};
 use crate::check_peers::check_peers;
+use crate::check_queues::{check_queues, shape};
 use crate::check_sizes::check_mtus;
 use crate::check_tenants::check_tenants;
 use crate::diagnostic::{Report, nearest, quoted};
@@ -24,7 +25,8 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     check_drivers(draft, report);
     let peers = check_peers(draft, report);
     check_recovery(draft, report);
-    let tenants = check_tenants(draft, report);
+    let (queues, tenant_queues) = check_queues(draft, report);
+    let tenants = check_tenants(draft, tenant_queues, report);
     let backpressure = backpressure::check(draft, report);
     let buffers = buffers(draft, report);
     check_mtus(draft, report);
@@ -37,6 +39,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         flows: draft.flows.clone()?,
         tenants: tenants?,
         backpressure: backpressure?,
+        queues: queues?,
         eal: draft.eal.or(Vec::new())?,
         control: draft.control.clone()?,
     })
@@ -190,6 +193,10 @@ fn check_port(port: &PortDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         mac: optional(&port.mac)?,
         bump: bump?,
         next_hop: optional(&port.next_hop)?,
+        rate: match &port.rate {
+            Field::Absent => None,
+            rate => Some(shape(rate, &port.burst)?),
+        },
     })
 }
 

@@ -4,11 +4,12 @@
 use crate::advice::{DESIGN_LOSS, Line};
 use crate::check::DEFAULT_MTU;
 use crate::check_peers::{DEFAULT_RTT, leads_to};
+use crate::check_queues::{PACKETS, POOL, asked};
 use crate::check_sizes::{lan_mtu, overhead};
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{DEFAULT_BUFFER_BYTES, Draft, PathDraft, PeerDraft};
-use crate::model::{Recovery, Share};
+use crate::model::{Recovery, Role, Share};
 use crate::read::{BUFFERS, MAX_PACKETS};
 use crate::units::Bytes;
 
@@ -40,7 +41,7 @@ pub(crate) fn buffers(draft: &Draft, report: &mut Report<'_>) -> Option<u32> {
     let recovery = draft.recovery.as_ref()?;
     let size = draft.workers.buffer_bytes.or(DEFAULT_BUFFER_BYTES)?;
     let one = kept(recovery, 1, size);
-    let all = kept(recovery, draft.peers.len(), size) + queued(draft, size);
+    let all = kept(recovery, draft.peers.len(), size) + queued(draft, size) + waiting(draft, size);
     match draft.workers.buffers {
         Field::Wrong => None,
         Field::Given(buffers, at) => {
@@ -106,6 +107,20 @@ fn queued(draft: &Draft, buffer_bytes: u32) -> u64 {
     let mtus = draft.ports.iter().filter_map(|port| port.mtu.or(DEFAULT_MTU));
     let largest = mtus.max().unwrap_or(DEFAULT_MTU);
     QUEUE * draft.ports.len() as u64 * buffers_of(largest, buffer_bytes)
+}
+
+/// Buffers of what waits for its turn, towards the WAN and each LAN port: each packet may leave its
+/// last one nearly empty.
+fn waiting(draft: &Draft, buffer_bytes: u32) -> u64 {
+    if !asked(draft) {
+        return 0;
+    }
+    let of = draft.queues.as_ref();
+    let pool = of.and_then(|of| of.pool_bytes.or(POOL)).unwrap_or(POOL);
+    let packets = of.and_then(|of| of.packets.or(PACKETS)).unwrap_or(PACKETS);
+    let lan = draft.ports.iter().filter(|port| port.role.given() == Some(&Role::Lan));
+    let ways = 1 + lan.count() as u64;
+    ways.saturating_mul(u64::from(packets) + pool.0.div_ceil(buffer_bytes.into()))
 }
 
 /// What recovery needs on a path, if its capacity is known, and for which peer. Packets are counted

@@ -6,7 +6,7 @@ use crate::check::port_of;
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{Draft, TenantDraft};
-use crate::model::{Carry, Recovery, Role, Tenant};
+use crate::model::{Carry, Recovery, Role, Tenant, TenantQueue};
 use crate::units::Bytes;
 
 /// The name of the tenant that has what is nobody else's.
@@ -18,13 +18,17 @@ const PARTITION: u32 = 0x7fff;
 
 /// The tenants in the order in which they match, the default one first; none if none are given.
 /// Nothing if any of them is wrong.
-pub(crate) fn check_tenants(draft: &Draft, report: &mut Report<'_>) -> Option<Vec<Tenant>> {
+pub(crate) fn check_tenants(
+    draft: &Draft,
+    queues: Vec<Option<TenantQueue>>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Tenant>> {
     let wanted: Vec<_> =
         draft.tenants.iter().map(|tenant| check_tenant(tenant, draft, report)).collect();
     check_lanes(draft, report);
     let mut built = Vec::new();
-    for (tenant, wanted) in draft.tenants.iter().zip(wanted) {
-        built.push((tenant, wanted?, build(tenant, draft)?));
+    for ((tenant, wanted), queue) in draft.tenants.iter().zip(wanted).zip(queues) {
+        built.push((tenant, wanted?, build(tenant, queue?, draft)?));
     }
     if !check_combinations(&built, report) {
         return None;
@@ -242,7 +246,7 @@ fn check_overlaps(built: &[Built<'_>], report: &mut Report<'_>) {
 }
 
 /// A tenant of which nothing is wrong.
-fn build(tenant: &TenantDraft, draft: &Draft) -> Option<Tenant> {
+fn build(tenant: &TenantDraft, queue: TenantQueue, draft: &Draft) -> Option<Tenant> {
     let names = tenant.ports.or(Vec::new())?;
     let port = |name: &String| {
         draft.ports.iter().position(|port| port.name.given().is_some_and(|its| its == name))
@@ -261,6 +265,7 @@ fn build(tenant: &TenantDraft, draft: &Draft) -> Option<Tenant> {
         ports: names.iter().map(port).collect::<Option<_>>()?,
         replay_bytes: bound(&tenant.replay_bytes)?,
         hold_bytes: bound(&tenant.hold_bytes)?,
+        queue,
     })
 }
 

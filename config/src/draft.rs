@@ -12,7 +12,7 @@ use crate::model::{
     Role, Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
-use crate::units::{Bytes, Span};
+use crate::units::{Bytes, Rate, Span};
 
 /// A file, read. `None` where a section is missing or a part of it is wrong: reported by then.
 pub(crate) struct Draft {
@@ -26,6 +26,7 @@ pub(crate) struct Draft {
     pub(crate) flows: Option<Flows>,
     pub(crate) tenants: Vec<TenantDraft>,
     pub(crate) backpressure: Option<BackpressureDraft>,
+    pub(crate) queues: Option<QueuesDraft>,
     pub(crate) eal: Field<Vec<String>>,
     pub(crate) control: Option<Control>,
 }
@@ -81,6 +82,8 @@ pub(crate) struct PortDraft {
     pub(crate) xdp_mode: Field<XdpMode>,
     pub(crate) xdp_replace: Field<bool>,
     pub(crate) device: Field<String>,
+    pub(crate) rate: Field<Rate>,
+    pub(crate) burst: Field<Bytes>,
 }
 
 /// `[[peer]]`.
@@ -132,6 +135,28 @@ pub(crate) struct TenantDraft {
     pub(crate) ports: Field<Vec<String>>,
     pub(crate) replay_bytes: Field<Bytes>,
     pub(crate) hold_bytes: Field<Bytes>,
+    pub(crate) queue: QueueDraft,
+}
+
+/// What `[[tenant]]` says of its queues.
+pub(crate) struct QueueDraft {
+    pub(crate) rate: Field<Rate>,
+    pub(crate) burst: Field<Bytes>,
+    pub(crate) weight: Field<u32>,
+    pub(crate) lossless: Field<bool>,
+    pub(crate) reserved: Field<Bytes>,
+    pub(crate) alpha: Field<u32>,
+    pub(crate) headroom: Field<Bytes>,
+    pub(crate) xoff: Field<Bytes>,
+    pub(crate) xon: Field<Bytes>,
+    pub(crate) priority: Field<u32>,
+}
+
+/// `[queues]`.
+pub(crate) struct QueuesDraft {
+    pub(crate) at: usize,
+    pub(crate) pool_bytes: Field<Bytes>,
+    pub(crate) packets: Field<u32>,
 }
 
 impl GatewayDraft {

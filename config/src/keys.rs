@@ -95,6 +95,8 @@ pub const PORT: Section = Section {
         optional("xdp_mode", "\"auto\"", "how packets come up from it (af_xdp)"),
         optional("xdp_replace", "false", "whether somebody else's XDP program makes way (af_xdp)"),
         optional("device", "\"0000:3b:00.0\"", "device of the dpdk driver"),
+        optional("rate", "\"100Gbps\"", "how fast it is sent to, all workers together"),
+        optional("burst", "\"64KiB\"", "what may leave at once"),
     ],
 };
 
@@ -195,6 +197,26 @@ pub const TENANT: Section = Section {
         optional("ports", "[\"lan0\"]", "LAN ports of its packets"),
         optional("replay_bytes", "\"64MiB\"", "what of a worker's replay buffer it may have"),
         optional("hold_bytes", "\"16MiB\"", "what of a peer's hold buffer it may have"),
+        optional("rate", "\"10Gbps\"", "the most it may send to peers, all workers together"),
+        optional("burst", "\"64KiB\"", "what it may send at once"),
+        optional("weight", "1", "its part of a port, relative to others"),
+        optional("lossless", "false", "whether its senders are stopped before its queues are full"),
+        optional("reserved", "\"64KiB\"", "what each of its queues has for itself"),
+        optional("alpha", "100", "per cent of what is free that each of its queues may have"),
+        optional("headroom", "\"16MiB\"", "of lossless queues: for what comes after a stop"),
+        optional("xoff", "\"1MiB\"", "of lossless queues: where they say stop"),
+        optional("xon", "\"512KiB\"", "of lossless queues: where they lift that"),
+        optional("priority", "3", "its priority on the LAN"),
+    ],
+};
+
+/// Where packets wait for their turn.
+pub const QUEUES: Section = Section {
+    name: "queues",
+    many: false,
+    keys: &[
+        optional("pool_bytes", "\"64MiB\"", "what may wait each way, of a worker"),
+        optional("packets", "16384", "packets that may wait each way, of a worker"),
     ],
 };
 
@@ -230,5 +252,17 @@ pub const CONTROL: Section = Section {
 };
 
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 11] =
-    [GATEWAY, WORKERS, PORT, PEER, PATH, RECOVERY, FLOWS, TENANT, BACKPRESSURE, DPDK, CONTROL];
+pub const SECTIONS: [Section; 12] = [
+    GATEWAY,
+    WORKERS,
+    PORT,
+    PEER,
+    PATH,
+    RECOVERY,
+    FLOWS,
+    TENANT,
+    QUEUES,
+    BACKPRESSURE,
+    DPDK,
+    CONTROL,
+];

@@ -11,6 +11,7 @@ mod check;
 mod check_driver;
 mod check_memory;
 mod check_peers;
+mod check_queues;
 mod check_sizes;
 mod check_tenants;
 pub mod diagnostic;

@@ -29,6 +29,8 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Who may hold whom back; `None`: nobody anybody.
     pub backpressure: Option<Backpressure>,
+    /// Where packets wait for their turn; `None`: they leave as they come.
+    pub queues: Option<Queues>,
     /// Arguments of DPDK's environment, before those of the command line.
     pub eal: Vec<String>,
     /// Windows into the running gateway.
@@ -112,6 +114,8 @@ pub struct Port {
     pub bump: usize,
     /// Where packets that were carried as IP are sent to. LAN ports only.
     pub next_hop: Option<NextHop>,
+    /// How fast it is; `None`: as fast as it takes what is sent.
+    pub rate: Option<Shape>,
 }
 
 /// The next station on the way.
@@ -451,4 +455,57 @@ pub struct Tenant {
     pub replay_bytes: Option<Bytes>,
     /// What of each peer's hold buffer it may have; `None`: all.
     pub hold_bytes: Option<Bytes>,
+    /// Its queues.
+    pub queue: TenantQueue,
+}
+
+/// How fast something may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// In the long run.
+    pub rate: Rate,
+    /// Bytes that may leave at once; `None`: what suits the rate.
+    pub burst: Option<Bytes>,
+}
+
+/// What a tenant's queues are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantQueue {
+    /// The most it may send to the WAN, all workers together.
+    pub rate: Option<Shape>,
+    /// Its part of a port, relative to others that have something to send: 1 to 1000.
+    pub weight: u16,
+    /// Bytes of its own, a queue.
+    pub reserved: Bytes,
+    /// Per cent of the free part of what all share that a queue may have: 1 to 12800.
+    pub alpha: u32,
+    /// Bytes of its own for what comes after a stop, a queue; zero unless lossless.
+    pub headroom: Bytes,
+    /// Of lossless queues: where they say stop, and where they lift that.
+    pub xoff: Option<(Bytes, Bytes)>,
+    /// Its priority on the LAN (IEEE 802.1Q): 0 to 7.
+    pub priority: Option<u8>,
+}
+
+impl Default for TenantQueue {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            weight: 1,
+            reserved: Bytes(0),
+            alpha: 100,
+            headroom: Bytes(0),
+            xoff: None,
+            priority: None,
+        }
+    }
+}
+
+/// Bounds of what waits, each way, of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queues {
+    /// Bytes of frames.
+    pub pool_bytes: Bytes,
+    /// Packets: 64 to 2^20.
+    pub packets: u32,
 }

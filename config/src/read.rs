@@ -15,7 +15,8 @@ use crate::draft::{
     Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
 use crate::keys::{
-    CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, RECOVERY, SECTIONS, Section, TENANT, WORKERS,
+    CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, QUEUES, RECOVERY, SECTIONS, Section, TENANT,
+    WORKERS,
 };
 use crate::mac::Mac;
 use crate::model::{
@@ -24,7 +25,7 @@ use crate::model::{
 };
 use crate::prefix::Prefix;
 use crate::read_flows::read_flows;
-use crate::read_tenants::read_tenant;
+use crate::read_tenants::{BURSTS, RATES, read_queues_section, read_tenant};
 use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
@@ -38,6 +39,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
     let recovery = occurrences(root, &RECOVERY, report);
     let dpdk = occurrences(root, &DPDK, report);
     let control = occurrences(root, &CONTROL, report);
+    let queues = occurrences(root, &QUEUES, report);
     let recovery_at = |key| recovery.first().map_or(0, |entries| entries.key_at(key));
     let ports =
         read_all(root, &PORT, MAX_SECTIONS, report, |port, report| read_port(port, folder, report));
@@ -63,6 +65,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
         flows: read_flows(occurrences(root, &FLOWS, report).first(), report),
         tenants: read_all(root, &TENANT, MAX_TENANTS, report, read_tenant),
         backpressure: backpressure::read(root, report),
+        queues: queues.first().map(|queues| read_queues_section(queues, report)),
         eal: dpdk
             .first()
             .map_or(Field::Absent, |dpdk| read_words(dpdk, "eal", "[\"--in-memory\"]", report)),
@@ -196,6 +199,8 @@ fn read_port(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         xdp_mode: entries.choice("xdp_mode", &XDP_MODES, report),
         xdp_replace: entries.flag("xdp_replace", report),
         device: entries.owned("device", report),
+        rate: entries.quantity("rate", RATES, report),
+        burst: entries.quantity("burst", BURSTS, report),
     }
 }
 

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use crate::diagnostic::Report;
 use crate::document::{Entries, Field, within};
-use crate::draft::TenantDraft;
+use crate::draft::{QueueDraft, QueuesDraft, TenantDraft};
 use crate::read::{MEMORY, read_prefixes, read_words};
-use crate::units::ValueError;
+use crate::units::{Bytes, Rate, ValueError};
 
 /// VLAN identifiers that a tag may have (IEEE 802.1Q, table 9-2), and 0 for packets without.
 const VLANS: RangeInclusive<u32> = 0..=4_094;
@@ -29,6 +29,38 @@ pub(crate) fn read_tenant(entries: &Entries<'_>, report: &mut Report<'_>) -> Ten
         ports: read_words(entries, "ports", "[\"lan0\"]", report),
         replay_bytes: entries.quantity("replay_bytes", MEMORY, report),
         hold_bytes: entries.quantity("hold_bytes", MEMORY, report),
+        queue: read_queue(entries, report),
+    }
+}
+
+/// Rates that can be kept.
+pub(crate) const RATES: RangeInclusive<Rate> = Rate(1_000_000)..=Rate(800_000_000_000);
+/// Bursts: some frame fits in.
+pub(crate) const BURSTS: RangeInclusive<Bytes> = Bytes(1 << 11)..=Bytes(256 << 20);
+/// Memory of queues, up to what a machine may have.
+const QUEUED: RangeInclusive<Bytes> = Bytes(0)..=Bytes(1 << 40);
+
+fn read_queue(entries: &Entries<'_>, report: &mut Report<'_>) -> QueueDraft {
+    QueueDraft {
+        rate: entries.quantity("rate", RATES, report),
+        burst: entries.quantity("burst", BURSTS, report),
+        weight: entries.count("weight", 1..=1_000, report),
+        lossless: entries.flag("lossless", report),
+        reserved: entries.quantity("reserved", QUEUED, report),
+        alpha: entries.count("alpha", 1..=12_800, report),
+        headroom: entries.quantity("headroom", QUEUED, report),
+        xoff: entries.quantity("xoff", QUEUED, report),
+        xon: entries.quantity("xon", QUEUED, report),
+        priority: entries.count("priority", 0..=7, report),
+    }
+}
+
+/// `[queues]`.
+pub(crate) fn read_queues_section(entries: &Entries<'_>, report: &mut Report<'_>) -> QueuesDraft {
+    QueuesDraft {
+        at: entries.at,
+        pool_bytes: entries.quantity("pool_bytes", MEMORY, report),
+        packets: entries.count("packets", 64..=1 << 20, report),
     }
 }
 

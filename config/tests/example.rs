@@ -86,6 +86,17 @@ fn what_it_comments_out_as_defaults_is_accepted() {
         "bfd_multiplier",
         "bfd_hops",
         "hold_down",
+        "rate",
+        "burst",
+        "reserved",
+        "alpha",
+        "lossless",
+        "headroom",
+        "xoff",
+        "xon",
+        "priority",
+        "pool_bytes",
+        "packets",
     ];
     let mut text = String::new();
     for line in Config::example().lines() {

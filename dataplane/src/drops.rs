@@ -49,6 +49,12 @@ drop_reasons! {
         "From the LAN, an RNIC's own repeat of what is still on its way; absorbed.",
     LanQueueFull "lan_queue_full"
         "Towards the LAN, and neither the port's queue nor the hold buffer had room.",
+    QueueThreshold "queue_threshold"
+        "A tenant's queue, or what all queues share, was full, and the queue is not lossless.",
+    QueueHeadroom "queue_headroom"
+        "A lossless queue's headroom was full: whoever sends to it did not stop in time.",
+    QueuePackets "queue_packets"
+        "As many packets waited in queues as may.",
     WanQueueFull "wan_queue_full"
         "Towards the WAN, not numbered yet or a control message, and the port's queue was full.",
     WanNoNextHop "wan_no_next_hop"

@@ -69,6 +69,7 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
         },
         tenants: Vec::new(),
         flows: None,
+        queues: None,
     }
 }
 

@@ -120,6 +120,7 @@ impl Draw {
         let (_, verb) = self.one_of(Mix::ALL);
         let (_, direction) = self.one_of(Direction::ALL);
         Traffic {
+            dscp: Vec::new(),
             verb,
             qps,
             size,

@@ -18,13 +18,13 @@ mod ports;
 mod tenants;
 mod traffic;
 
-pub use endpoints::{Completion, Endpoints, MessageReport, StrangersReport};
+pub use endpoints::{Completion, Endpoints, GroupReport, MessageReport, StrangersReport};
 pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;
 pub use ports::PortReport;
-pub use tenants::TenantReport;
 pub(crate) use tenants::tenants;
+pub use tenants::{QueueReport, TenantReport};
 pub use traffic::TrafficReport;
 
 /// The report of one run.

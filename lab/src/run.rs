@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });
         let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
         let named = tenant::settings(&self.scenario.tenants).into_iter();
-        let tenants = report::tenants(named.map(|tenant| tenant.name), lives);
+        let tenants = report::tenants(named.map(|tenant| tenant.name), lives, self.now);
         let lives = self.former.iter().zip(&self.sites).enumerate();
         let ports = lives.filter_map(|(side, (former, site))| {
             PortReport::new(side, former.iter().chain([site]).map(Site::gateway))

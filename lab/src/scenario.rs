@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use config::units::Rate;
 use dataplane::time::Nanos;
 use pipelines::gateway::{Numbering, Prefix, Sharing};
 use serde::Serialize;
@@ -97,6 +98,8 @@ pub struct Scenario {
     /// Tenants of both gateways, the first that matches has a packet; without any, none are told
     /// apart.
     pub tenants: Vec<TenantScenario>,
+    /// How fast the gateways' WAN ports are sent to, all together: what is more waits in queues.
+    pub wan_rate: Option<Rate>,
     /// Gateways that start anew, in any order.
     pub restarts: Vec<Restart>,
     /// Packets a second of strangers at site A, beside what hosts send.
@@ -134,6 +137,7 @@ impl Scenario {
             sharing: Sharing::default(),
             bounds,
             tenants: Vec::new(),
+            wan_rate: None,
             restarts: Vec::new(),
             strangers: None,
             pauses: Vec::new(),

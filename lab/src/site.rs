@@ -276,5 +276,6 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         // A lab has a few hosts, and makes many gateways.
         flows: Some(flows::Settings { subflows: 1 << 11, flows: 1 << 9, ..Default::default() }),
         backpressure: (!scenario.pauses.is_empty()).then(|| backpressure(scenario)),
+        queues: tenant::queues(&scenario.tenants, scenario.wan_rate, scenario.paths.len()),
     }
 }

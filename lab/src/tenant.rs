@@ -4,13 +4,31 @@ use std::fmt;
 use std::str::FromStr;
 
 use config::prefix::Prefix;
-use config::units::Bytes;
-use pipelines::gateway;
+use config::units::{Bytes, Rate as Bits};
+use pipelines::gateway::{self, QueueSettings};
+use pipelines::queueing::{CLASSES, Class, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 
 /// A tenant of both gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantScenario(pub TenantSettings);
+pub struct TenantScenario {
+    /// Whose packets are its own, and what it may have.
+    pub settings: TenantSettings,
+    /// Its part of what is short; 1 if none is said.
+    pub weight: Option<u16>,
+    /// The most it may send to the wide area, with a burst that suits it.
+    pub rate: Option<Bits>,
+    /// Bytes of its own in each of its queues, those for what comes after a stop included.
+    pub reserved: Option<Bytes>,
+    /// Where its queues say stop; without it they are lossy.
+    pub xoff: Option<Bytes>,
+}
+
+/// Queues of a lab: what may wait each way.
+const POOL: u64 = 256 << 20;
+const PACKETS: u32 = 1 << 16;
+/// As much as is left.
+const ALPHA: u32 = 256;
 
 /// A tenant that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +42,7 @@ impl FromStr for TenantScenario {
     type Err = TenantError;
 
     /// `NAME[,KEY=VALUE]..` with the keys vlan, prefix, p_key, dscp - each may be repeated - and
-    /// `replay_bytes`, `hold_bytes`.
+    /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff.
     fn from_str(text: &str) -> Result<Self, TenantError> {
         let fail = |what: String| TenantError(text.escape_debug().to_string(), what);
         let mut parts = text.split(',');
@@ -32,27 +50,29 @@ impl FromStr for TenantScenario {
         if name.is_empty() || name.contains('=') {
             return Err(fail("begin with a name, as in \"acme,vlan=7\"".into()));
         }
-        let mut settings = TenantSettings { name: name.into(), ..TenantSettings::default() };
+        let settings = TenantSettings { name: name.into(), ..TenantSettings::default() };
+        let mut tenant = Self::of(settings);
         for part in parts {
             let Some((key, value)) = part.split_once('=') else {
                 return Err(fail(format!("\"{part}\" is no KEY=VALUE")));
             };
             let (key, value) = (key.trim(), value.trim());
-            set(&mut settings, key, value).map_err(|what| fail(format!("{key}: {what}")))?;
+            set(&mut tenant, key, value).map_err(|what| fail(format!("{key}: {what}")))?;
         }
-        if settings.matches.is_empty() != (name == DEFAULT) {
+        if tenant.settings.matches.is_empty() != (name == DEFAULT) {
             let what = match name {
                 DEFAULT => "has what is nobody else's: give it bounds only",
                 _ => "say which packets are its own, as vlan=7",
             };
             return Err(fail(what.into()));
         }
-        Ok(Self(settings))
+        Ok(tenant)
     }
 }
 
 /// Sets what `key` says; the error is what is wrong with the value.
-fn set(settings: &mut TenantSettings, key: &str, value: &str) -> Result<(), String> {
+fn set(tenant: &mut TenantScenario, key: &str, value: &str) -> Result<(), String> {
+    let settings = &mut tenant.settings;
     let Match { vlans, prefixes, p_keys, dscp, .. } = &mut settings.matches;
     match key {
         "vlan" => vlans.push(number(value, 4_094)?),
@@ -65,8 +85,13 @@ fn set(settings: &mut TenantSettings, key: &str, value: &str) -> Result<(), Stri
         }
         "replay_bytes" => settings.replay_bytes = Some(bytes(value)?),
         "hold_bytes" => settings.hold_bytes = Some(bytes(value)?),
+        "weight" => tenant.weight = Some(number(value, TenantQueues::HEAVIEST)?.max(1)),
+        "rate" => tenant.rate = Some(rate(value)?),
+        "reserved" => tenant.reserved = Some(Bytes(bytes(value)?)),
+        "xoff" => tenant.xoff = Some(Bytes(bytes(value)?)),
         _ => {
-            let known = "vlan, prefix, p_key, dscp, replay_bytes, hold_bytes";
+            let known = "vlan, prefix, p_key, dscp, replay_bytes, hold_bytes, weight, rate, reserved, \
+                         xoff";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -82,13 +107,19 @@ fn number(text: &str, most: u16) -> Result<u16, String> {
     number.filter(|number| *number <= most).ok_or_else(|| format!("write a number up to {most}"))
 }
 
+fn rate(text: &str) -> Result<Bits, String> {
+    let rate: Bits = text.parse().map_err(|error| format!("{error}"))?;
+    let known = Rate::SLOWEST..=Rate::FASTEST;
+    known.contains(&rate.0).then_some(rate).ok_or_else(|| "write a rate of 1M to 800G".into())
+}
+
 fn bytes(text: &str) -> Result<u64, String> {
     text.parse().map(|Bytes(bytes)| bytes).map_err(|error| format!("{error}"))
 }
 
 impl fmt::Display for TenantScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TenantSettings { name, matches, replay_bytes, hold_bytes } = &self.0;
+        let TenantSettings { name, matches, replay_bytes, hold_bytes } = &self.settings;
         write!(f, "{name}")?;
         matches.vlans.iter().try_for_each(|vlan| write!(f, ",vlan={vlan}"))?;
         for gateway::Prefix { address, length } in &matches.prefixes {
@@ -101,18 +132,72 @@ impl fmt::Display for TenantScenario {
                 write!(f, ",{key}={}", Bytes(*bytes))?;
             }
         }
-        Ok(())
+        self.weight.iter().try_for_each(|weight| write!(f, ",weight={weight}"))?;
+        self.rate.iter().try_for_each(|rate| write!(f, ",rate={rate}"))?;
+        self.reserved.iter().try_for_each(|bytes| write!(f, ",reserved={bytes}"))?;
+        self.xoff.iter().try_for_each(|bytes| write!(f, ",xoff={bytes}"))
     }
 }
 
 /// What the gateways are told: the default tenant first, then these in their order; nothing if
 /// there are none.
 pub(crate) fn settings(tenants: &[TenantScenario]) -> Vec<TenantSettings> {
+    in_order(tenants).into_iter().map(|tenant| tenant.settings).collect()
+}
+
+/// The tenants in the order of the gateways.
+fn in_order(tenants: &[TenantScenario]) -> Vec<TenantScenario> {
     let (default, others): (Vec<_>, Vec<_>) =
-        tenants.iter().map(|tenant| tenant.0.clone()).partition(|tenant| tenant.name == DEFAULT);
+        tenants.iter().cloned().partition(|tenant| tenant.settings.name == DEFAULT);
     let unnamed = || TenantSettings { name: DEFAULT.into(), ..TenantSettings::default() };
+    let unnamed = || TenantScenario::of(unnamed());
     let first = default.into_iter().next().or_else(|| (!others.is_empty()).then(unnamed));
     first.into_iter().chain(others).collect()
+}
+
+/// The queues of a gateway with so many WAN ports, that are sent to at `wan_rate` together; none if
+/// nobody asks for any.
+pub(crate) fn queues(
+    tenants: &[TenantScenario],
+    wan_rate: Option<Bits>,
+    wan_ports: usize,
+) -> Option<QueueSettings> {
+    if wan_rate.is_none() && !tenants.iter().any(TenantScenario::asks_for_queues) {
+        return None;
+    }
+    let mut all: Vec<_> = in_order(tenants).iter().map(TenantScenario::queues).collect();
+    if all.is_empty() {
+        all.push(TenantScenario::of(TenantSettings::default()).queues());
+    }
+    let wan = wan_rate.map(|Bits(rate)| Rate::of(rate / wan_ports.max(1) as u64));
+    let port_rates = [None].into_iter().chain(std::iter::repeat_n(wan, wan_ports)).collect();
+    Some(QueueSettings { pool_bytes: POOL, packets: PACKETS, port_rates, tenants: all })
+}
+
+impl TenantScenario {
+    fn of(settings: TenantSettings) -> Self {
+        Self { settings, weight: None, rate: None, reserved: None, xoff: None }
+    }
+
+    fn asks_for_queues(&self) -> bool {
+        let Self { weight, rate, reserved, xoff, .. } = self;
+        weight.is_some() || rate.is_some() || reserved.is_some() || xoff.is_some()
+    }
+
+    /// What its queues are told: with an `xoff`, what is reserved is headroom.
+    fn queues(&self) -> TenantQueues {
+        let own = self.reserved.map_or(0, |Bytes(bytes)| bytes);
+        let data = match self.xoff {
+            None => Thresholds { reserved: own, ..Thresholds::lossy(ALPHA) },
+            Some(Bytes(xoff)) => {
+                Thresholds { reserved: 0, alpha: ALPHA, headroom: own, xoff, xon: xoff / 2 }
+            }
+        };
+        let mut thresholds = [data; CLASSES];
+        thresholds[Class::Signalling as usize] = Thresholds::lossy(ALPHA);
+        let rate = self.rate.map(|Bits(rate)| Rate::of(rate));
+        TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds }
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +210,7 @@ mod tests {
             "acme,vlan=7,vlan=8,prefix=10.0.0.0/8,p_key=0x8001,dscp=26,replay_bytes=1MiB,\
              hold_bytes=128KiB",
             "default,hold_bytes=1MiB",
+            "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB",
         ] {
             assert_eq!(text.parse::<TenantScenario>().unwrap().to_string(), text);
         }
@@ -133,6 +219,12 @@ mod tests {
         assert_eq!(names, ["default", "a"]);
         assert_eq!(settings(&tenants[..1])[0].hold_bytes, None);
         assert_eq!(settings(&[]), []);
+        assert_eq!(queues(&tenants, None, 2), None);
+        let heavy = ["a,vlan=1,weight=8"].map(|text| text.parse().unwrap());
+        let found = queues(&heavy, Some(Bits(10_000_000_000)), 2).unwrap();
+        assert_eq!(found.tenants.iter().map(|of| of.weight).collect::<Vec<_>>(), [1, 8]);
+        let each = Some(Rate::of(5_000_000_000));
+        assert_eq!(found.port_rates, [None, each, each]);
     }
 
     #[test]

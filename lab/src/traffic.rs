@@ -117,6 +117,8 @@ pub struct Traffic {
     pub window: Option<u64>,
     /// A host's line, bits a second; by default a multiple of all paths together.
     pub line: Option<u64>,
+    /// Code points of differentiated services that queue pairs have in turn; all 0 if empty.
+    pub dscp: Vec<u8>,
 }
 
 impl Default for Traffic {
@@ -136,6 +138,7 @@ impl Default for Traffic {
             pmtu: Pmtu::B4096,
             window: None,
             line: None,
+            dscp: Vec::new(),
         }
     }
 }
@@ -146,6 +149,12 @@ impl Traffic {
     pub const fn message(&self, number: u32) -> (Verb, u32) {
         let verb = self.verb.verb(number);
         (verb, if verb.is_atomic() { 8 } else { self.size })
+    }
+
+    /// The code point of the queue pair at `place`.
+    #[must_use]
+    pub fn dscp_of(&self, place: usize) -> u8 {
+        self.dscp.get(place % self.dscp.len().max(1)).copied().unwrap_or(0)
     }
 
     /// Messages of both sites.

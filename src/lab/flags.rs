@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use config::prefix::Prefix;
-use config::units::Bytes;
+use config::units::{Bytes, Rate};
 use lab::rnic::Pmtu;
 use lab::{
     Bounds, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, TenantScenario,
@@ -20,7 +20,7 @@ pub(crate) struct Flags {
     /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
-    /// many), recreate (messages after which a queue pair is destroyed and another one, connected on
+    /// many), dscp (code points, as 1+2, that queue pairs have in turn), recreate (messages after which a queue pair is destroyed and another one, connected on
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with_all = ["input", "scenario"])]
@@ -43,10 +43,15 @@ pub(crate) struct Flags {
     paths: Vec<PathScenario>,
     /// A tenant of both gateways; may be repeated, the first that matches has a packet. KEYs: vlan,
     /// prefix (of its hosts at either site), p_key, dscp (each may be repeated; one of each kind has
-    /// to match), replay_bytes, hold_bytes. What is nobody's is the tenant default's.
+    /// to match), replay_bytes, hold_bytes; weight, rate (the most it may send), reserved (bytes of
+    /// its own in queues), xoff (where those say stop). What is nobody's is the tenant default's.
     #[arg(long = "tenant", value_name = "NAME[,KEY=VALUE]..",
         conflicts_with_all = ["no_gateways", "scenario"])]
     tenants: Vec<TenantScenario>,
+    /// How fast the gateways send to their WAN ports, all together: what is more waits in queues, a
+    /// tenant's each.
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["no_gateways", "scenario"])]
+    wan_rate: Option<Rate>,
     /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
@@ -135,7 +140,8 @@ impl Flags {
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
         let (strangers, pauses) = (self.strangers, self.pauses.clone());
-        Scenario { gateways, numbering, restarts, tenants, strangers, pauses, ..scenario }
+        let wan_rate = self.wan_rate;
+        Scenario { gateways, numbering, restarts, tenants, wan_rate, strangers, pauses, ..scenario }
     }
 }
 

@@ -11,14 +11,13 @@ use dataplane::port::PortCounters;
 use dataplane::time::Time;
 use dataplane::worker::{StageCounters, Worker, WorkerCounters};
 use pipelines::flows::View;
-use pipelines::gateway::{self, Counters, Gateway, PathEvent, PeerStatus};
+use pipelines::gateway::{self, Counters, Gateway, PeerStatus};
 use pipelines::local::Neighbour;
 use pipelines::recovery::ReplayMemory;
 
 use super::devices::Device;
 use crate::status::{
-    self, NeighbourStatus, PathEventStatus, PathStatus, PortStatus, StageStatus, Status, Traffic,
-    WorkerStatus,
+    self, NeighbourStatus, PathStatus, PortStatus, StageStatus, Status, Traffic, WorkerStatus,
 };
 
 /// What a worker says of itself.
@@ -37,7 +36,6 @@ pub(super) struct Snapshot {
     neighbours: Vec<Neighbour>,
     tenants: Vec<gateway::TenantStatus>,
     flows: gateway::FlowsStatus,
-    path_events: Vec<PathEvent>,
     /// When it was taken.
     at: Time,
     /// How packets come up from each port.
@@ -64,25 +62,11 @@ impl Snapshot {
         self.buffers = Some(buffers);
         self.replay = gateway.replay_memory();
         gateway.peers_status(now, &mut self.peers);
-        gateway.tenants_status(&mut self.tenants);
+        gateway.tenants_status(now, &mut self.tenants);
         gateway.flows_status(&mut self.flows);
-        self.path_events.clear();
-        self.path_events.extend(gateway.path_events());
         self.at = now;
         self.neighbours.clear();
         self.neighbours.extend(gateway.neighbours(now));
-    }
-
-    /// What happened to paths after a time.
-    fn path_events(&self, worker: usize, after: Time, config: &Config) -> Vec<PathEventStatus> {
-        let names = |peer: usize, path: usize| {
-            let peer = config.peers.get(peer)?;
-            Some((peer.name.clone(), peer.paths.get(path)?.name.clone()))
-        };
-        let later = self.path_events.iter().enumerate().filter(|(_, event)| event.at > after);
-        let one =
-            |(index, _)| PathEventStatus::new(&self.path_events, index, (worker, self.at), names);
-        later.filter_map(one).collect()
     }
 }
 
@@ -106,18 +90,6 @@ impl Board {
         Some(read(&place.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// What happened to paths since `seen`, which is until when that was said, a worker; it is moved on.
-    pub(super) fn news(&self, seen: &mut [Time], config: &Config) -> Vec<PathEventStatus> {
-        let news = seen.iter_mut().enumerate().filter_map(|(worker, seen)| {
-            self.read(worker, |shot| {
-                let news = shot.path_events(worker, *seen, config);
-                *seen = shot.path_events.last().map_or(*seen, |event| event.at);
-                news
-            })
-        });
-        news.flatten().collect()
-    }
-
     /// Whether each peer has a session, a worker.
     pub(super) fn sessions(&self) -> Vec<Vec<bool>> {
         let up = |worker| {
@@ -136,7 +108,6 @@ impl Board {
             uptime_seconds: self.began.elapsed().as_millis() as f64 / 1e3,
             ports: config.ports.iter().zip(devices).map(port).collect(),
             peers: config.peers.iter().map(|of| peer(of, config)).collect(),
-            path_events: Vec::new(),
             neighbours: Vec::new(),
             workers: Vec::new(),
             tenants: config.tenants.iter().map(tenant).collect(),
@@ -236,7 +207,6 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
         add_tenant(to, from);
     }
     add_flows(&mut status.flows, shot, worker, config);
-    status.path_events.extend(shot.path_events(worker, Time::ZERO, config));
     let neighbours = shot.neighbours.iter().map(|known| neighbour(known, worker, config));
     status.neighbours.extend(neighbours);
     for (name, count) in counters(&shot.counters) {
@@ -324,7 +294,8 @@ fn bfd(of: pipelines::gateway::BfdStatus) -> status::BfdStatus {
 }
 
 fn tenant(tenant: &config::model::Tenant) -> status::TenantStatus {
-    status::TenantStatus { name: tenant.name.clone(), ..Default::default() }
+    let rate_bps = tenant.queue.rate.map(|shape| shape.rate.0);
+    status::TenantStatus { name: tenant.name.clone(), rate_bps, ..Default::default() }
 }
 
 fn add_tenant(to: &mut status::TenantStatus, from: &gateway::TenantStatus) {
@@ -342,6 +313,16 @@ fn add_tenant(to: &mut status::TenantStatus, from: &gateway::TenantStatus) {
     to.stops_expired += heard.expired;
     to.stops_broken += heard.broken;
     to.stopped |= is_stopped;
+    add_queue(&mut to.to_wan, &from.to_wan);
+    add_queue(&mut to.to_lan, &from.to_lan);
+}
+
+fn add_queue(to: &mut status::QueueStatus, from: &gateway::QueueStatus) {
+    to.bytes += from.bytes;
+    to.high_water_bytes = to.high_water_bytes.max(from.high_water_bytes);
+    to.stops += from.stops;
+    to.stopped_us += from.stopped_for / 1_000;
+    to.dropped += from.dropped;
 }
 
 /// Names of pauses, by priority: said and heard.

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::events::events;
 use super::flows::{elephants, flows, subflows};
-use super::{Status, Traffic};
+use super::{QueueStatus, Status, TenantStatus, Traffic};
 use crate::report::{Align, Table, bytes};
 
 /// A part of the status.
@@ -18,8 +17,6 @@ pub(crate) enum What {
     Peers,
     /// Paths: traffic, round trips.
     Paths,
-    /// What happened to paths lately.
-    Events,
     /// Next hops that are asked for.
     Neighbours,
     /// Workers: rounds, memory.
@@ -43,11 +40,10 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 12] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
-    (What::Events, "events", events),
     (What::Neighbours, "neighbours", neighbours),
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
@@ -355,7 +351,43 @@ fn tenants(status: &Status, output: &mut dyn Write) -> io::Result<()> {
             tenant.gave_up.to_string(),
         ]);
     }
-    table.write(output, 0)
+    table.write(output, 0)?;
+    queues(&status.tenants, output)
+}
+
+/// What of tenants waits for its turn, one way or the other, where anything ever did.
+fn queues(tenants: &[TenantStatus], output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("QUEUE OF", LEFT),
+        ("TOWARDS", LEFT),
+        ("RATE", RIGHT),
+        ("WAITS", RIGHT),
+        ("MOST", RIGHT),
+        ("STOPS", RIGHT),
+        ("STOPPED ms", RIGHT),
+        ("DROPPED", RIGHT),
+    ]);
+    let mut any = false;
+    for tenant in tenants {
+        for (towards, queue) in [("WAN", &tenant.to_wan), ("LAN", &tenant.to_lan)] {
+            if *queue == QueueStatus::default() {
+                continue;
+            }
+            any = true;
+            let rate = tenant.rate_bps.filter(|_| towards == "WAN");
+            table.row([
+                tenant.name.clone(),
+                towards.into(),
+                rate.map_or("any".into(), |rate| config::units::Rate(rate).to_string()),
+                format!("{}B", bytes(queue.bytes)),
+                format!("{}B", bytes(queue.high_water_bytes)),
+                queue.stops.to_string(),
+                format!("{:.1}", queue.stopped_us as f64 / 1e3),
+                queue.dropped.to_string(),
+            ]);
+        }
+    }
+    if any { table.write(output, 0) } else { Ok(()) }
 }
 
 fn drops(status: &Status, output: &mut dyn Write) -> io::Result<()> {
@@ -399,7 +431,6 @@ mod tests {
             "200",
             "192.0.2.254",
             "acme",
-            "40 packets sent again, 12.2 ms after it went down",
             "QP 0x11",
             "80Gb/s",
             "wan_duplicate",

@@ -4,7 +4,6 @@
 
 mod absence;
 mod captures;
-mod detour;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod ends;

@@ -29,6 +29,7 @@ pub(super) const TRAFFIC: Section = Section {
         optional("rnr", "100", "one refusal in so many"),
         optional("recreate", "32", "messages after which a queue pair makes way for another"),
         optional("line", "\"400G\"", "rate of a host's line"),
+        optional("dscp", "\"1+2\"", "code points that queue pairs have in turn"),
         optional("pmtu", "4096", "largest payload of a packet"),
         optional("window", "\"64MiB\"", "bytes that a site may have under way"),
     ],
@@ -74,6 +75,7 @@ pub(super) const GATEWAYS: Section = Section {
         optional("hold_packets", "4096", "packets that each hold buffer may hold"),
         optional("mtu", "9216", "largest outer IP packet"),
         optional("tenants", "[\"acme,vlan=7\"]", "whom packets belong to, as --tenant says it"),
+        optional("wan_rate", "\"10G\"", "what WAN ports are sent to at, all together"),
     ],
 };
 

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use config::diagnostic::{Report, quoted};
 use config::document::{Entries, Field, check_sections, occurrences};
 use config::prefix::Prefix;
-use config::units::{Bytes, Span, ValueError};
+use config::units::{Bytes, Rate, Span, ValueError};
 use pipelines::gateway::{self, Numbering};
 use toml_edit::{Table, Value};
 
@@ -58,6 +58,8 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
         let mode = entries.choice("mode", &MODES, report);
         scenario.numbering = mode.or(Numbering::Tunnel)?;
         scenario.tenants = read_tenants(entries, report);
+        let rates = Rate(1_000_000)..=Rate(800_000_000_000);
+        scenario.wan_rate = entries.quantity("wan_rate", rates, report).given().copied();
     }
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;

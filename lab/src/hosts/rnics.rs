@@ -12,7 +12,7 @@ use dataplane::time::{Nanos, Time};
 
 use super::Hosts;
 use crate::network::Network;
-use crate::report::{Endpoints, MessageReport};
+use crate::report::{Endpoints, GroupReport, MessageReport};
 use crate::rnic::{Completion, Counters, Status};
 use crate::run::LabError;
 use crate::scenario::Scenario;
@@ -44,6 +44,20 @@ pub(super) struct Rnics {
     absorbed: u64,
     /// How long each completed message took from its first packet on.
     times: Vec<Nanos>,
+    /// What each code point's queue pairs did, if they have several.
+    groups: Vec<Group>,
+}
+
+/// Queue pairs of one code point.
+#[derive(Default)]
+struct Group {
+    bytes: u64,
+    /// Messages that have not ended.
+    open: u64,
+    last_completion: Time,
+    times: Vec<Nanos>,
+    /// Its bytes when the first of all groups had nothing left to do.
+    bytes_then: Option<u64>,
 }
 
 impl Rnics {
@@ -67,6 +81,7 @@ impl Rnics {
             changed: Vec::new(),
             absorbed: 0,
             times: Vec::new(),
+            groups: groups(traffic),
         }
     }
 
@@ -95,6 +110,31 @@ impl Rnics {
         self.times.push(completion.completed.since(completion.first_sent));
         self.last_completion = now;
         end.post(now, place, &self.traffic);
+        self.count(now, place, completion.completed.since(completion.first_sent), number);
+    }
+
+    /// Counts a message of the group of `place`.
+    fn count(&mut self, now: Time, place: usize, took: Nanos, number: u32) {
+        let index = place % self.groups.len().max(1);
+        let Some(group) = self.groups.get_mut(index) else { return };
+        group.bytes += u64::from(self.traffic.message(number).1);
+        group.open -= 1;
+        group.last_completion = now;
+        group.times.push(took);
+        if group.open == 0 && group.bytes_then.is_none() {
+            self.groups.iter_mut().for_each(|group| group.bytes_then = Some(group.bytes));
+        }
+    }
+
+    /// What the groups did.
+    fn group_reports(&self) -> Vec<GroupReport> {
+        let then: u64 = self.groups.iter().filter_map(|group| group.bytes_then).sum();
+        let report = |(group, dscp): (&Group, &u8)| {
+            let span = group.last_completion.since(self.start);
+            let share = group.bytes_then.unwrap_or(0) as f64 / then.max(1) as f64;
+            GroupReport::new(*dscp, group.bytes, span, share, group.times.clone())
+        };
+        self.groups.iter().zip(&self.traffic.dscp).map(report).collect()
     }
 
     /// A queue pair failed, and with it what was posted; all messages, if no other one follows.
@@ -219,15 +259,29 @@ impl Hosts for Rnics {
             out_of_sequence: self.counters(|rnic| rnic.out_of_sequence + rnic.implied_nak_seq_err),
             duplicates: self.counters(|rnic| rnic.duplicates),
             absorbed: self.absorbed,
+            by_dscp: self.group_reports(),
             ..Endpoints::of_messages(messages, times, span, self.completed_bytes, line_bytes)
         }
     }
 }
 
+/// A group for each code point, if there are any.
+fn groups(traffic: &Traffic) -> Vec<Group> {
+    let sides = traffic.total() / (u64::from(traffic.qps) * u64::from(traffic.messages)).max(1);
+    let mut groups: Vec<_> = traffic.dscp.iter().map(|_| Group::default()).collect();
+    for place in 0..traffic.qps as usize {
+        let index = place % groups.len().max(1);
+        if let Some(group) = groups.get_mut(index) {
+            group.open += u64::from(traffic.messages) * sides;
+        }
+    }
+    groups
+}
+
 /// Gives both ends their queue pairs, connected without a word on the wire.
 fn connect([a, b]: &mut [End; 2], traffic: &Traffic, plan: &Plan) {
-    let settings = plan.qp(traffic);
     for place in 0..traffic.qps as usize {
+        let settings = plan.qp(traffic, place);
         let [at_a, at_b] = [&mut *a, &mut *b].map(|end| end.rnic.create_qp(settings));
         let (to_a, to_b) = (a.rnic.endpoint(at_a), b.rnic.endpoint(at_b));
         let connected = to_a

@@ -44,9 +44,42 @@ pub struct Endpoints {
     /// Time from the start of the play to the last delivery; of messages, from the first packet
     /// of each to its completion.
     pub completion_us: Completion,
+    /// What queue pairs of each code point did, where the traffic names some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_dscp: Vec<GroupReport>,
     /// Strangers beside them, where the scenario has some; they count nowhere else here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers: Option<StrangersReport>,
+}
+
+/// What queue pairs of a code point did.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct GroupReport {
+    /// The code point of differentiated services.
+    pub dscp: u8,
+    /// Bytes of messages done.
+    pub payload_bytes: u64,
+    /// Those, in a second of the span to the last of them.
+    pub goodput_gbps: f64,
+    /// Per cent of all bytes that were its own when the first code point had nothing left to do:
+    /// until then all were sending.
+    pub share_percent: f64,
+    /// From the first packet of each message to its completion.
+    pub completion_us: Completion,
+}
+
+impl GroupReport {
+    /// Of bytes done in a span, a share of all bytes, and how long each message took.
+    #[must_use]
+    pub fn new(dscp: u8, bytes: u64, span: Nanos, share: f64, times: Vec<Nanos>) -> Self {
+        Self {
+            dscp,
+            payload_bytes: bytes,
+            goodput_gbps: gbps(bytes, span),
+            share_percent: share * 100.0,
+            completion_us: Completion::of(times),
+        }
+    }
 }
 
 /// Packets of strangers: random addresses, ports and queue pairs.

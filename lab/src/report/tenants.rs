@@ -1,5 +1,6 @@
 //! What tenants did, in the report.
 
+use dataplane::time::Time;
 use pipelines::gateway::{Gateway, StopStatus, TenantStatus};
 use serde::Serialize;
 
@@ -37,18 +38,36 @@ pub struct TenantReport {
     pub stops_expired: u64,
     /// Stops that had lasted too long.
     pub stops_broken: u64,
+    /// What waited for its turn towards the WAN.
+    pub to_wan: QueueReport,
+    /// And towards the LAN.
+    pub to_lan: QueueReport,
 }
 
-/// From the names of the tenants, and all lives of both gateways.
+/// What a tenant had in queues one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct QueueReport {
+    /// The most bytes that waited in one of them.
+    pub high_water_bytes: u64,
+    /// Times that whoever sends to them was to stop.
+    pub stops: u64,
+    /// For how long, in all.
+    pub stopped_us: u64,
+    /// Packets not taken.
+    pub dropped: u64,
+}
+
+/// From the names of the tenants, and all lives of both gateways, as of `now`.
 pub(crate) fn tenants<'a>(
     names: impl Iterator<Item = String>,
     gateways: impl Iterator<Item = &'a Gateway>,
+    now: Time,
 ) -> Vec<TenantReport> {
     let mut all: Vec<_> =
         names.map(|name| TenantReport { name, ..TenantReport::default() }).collect();
     let mut status = Vec::new();
     for gateway in gateways {
-        gateway.tenants_status(&mut status);
+        gateway.tenants_status(now, &mut status);
         all.iter_mut().zip(&status).for_each(|(tenant, status)| tenant.add(status));
     }
     all
@@ -72,5 +91,11 @@ impl TenantReport {
         self.resumes_received += heard.resumes;
         self.stops_expired += heard.expired;
         self.stops_broken += heard.broken;
+        for (to, from) in [(&mut self.to_wan, &status.to_wan), (&mut self.to_lan, &status.to_lan)] {
+            to.high_water_bytes = to.high_water_bytes.max(from.high_water_bytes);
+            to.stops += from.stops;
+            to.stopped_us += from.stopped_for / 1_000;
+            to.dropped += from.dropped;
+        }
     }
 }

@@ -216,6 +216,7 @@ impl Rnic {
             source: self.settings.address,
             destination: to,
             source_port: source_port(GSI_QP, GSI_QP),
+            traffic_class: 0,
         };
         self.connections.psn = self.connections.psn.wrapping_add(1) & 0xff_ffff;
         let psn = self.connections.psn;

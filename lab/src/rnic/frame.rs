@@ -19,6 +19,8 @@ pub(super) struct Route {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) source_port: u16,
+    /// The octet of that name, or type of service.
+    pub(super) traffic_class: u8,
 }
 
 impl Route {
@@ -71,7 +73,7 @@ impl Route {
         let rest = head.get_mut(len..).unwrap_or_default();
         len += match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4::Header {
-                tos: 0,
+                tos: self.traffic_class,
                 identification,
                 fragment_word: ipv4::DONT_FRAGMENT,
                 ttl: TTL,
@@ -82,7 +84,7 @@ impl Route {
             }
             .write(udp_len, rest)?,
             (IpAddr::V6(source), IpAddr::V6(destination)) => ipv6::Header {
-                traffic_class: 0,
+                traffic_class: self.traffic_class,
                 flow_label: u32::from(self.source_port),
                 next_header: udp::PROTOCOL,
                 hop_limit: TTL,
@@ -118,7 +120,8 @@ mod tests {
 
     fn route(source: IpAddr, destination: IpAddr) -> Route {
         let source_port = source_port(0x111, 0x222);
-        Route { source_mac: [2; 6], destination_mac: [4; 6], source, destination, source_port }
+        let (source_mac, destination_mac, traffic_class) = ([2; 6], [4; 6], 0);
+        Route { source_mac, destination_mac, source, destination, source_port, traffic_class }
     }
 
     #[test]

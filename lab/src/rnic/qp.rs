@@ -56,6 +56,7 @@ impl Qp {
             source: rnic.address,
             destination: remote.address,
             source_port: source_port(qpn, remote.qpn),
+            traffic_class: self.requester.settings.dscp << 2,
         };
         let (here, there) = ((rnic.address, qpn), (remote.address, remote.qpn));
         self.requester.remote_key = memory_key(remote.qpn);

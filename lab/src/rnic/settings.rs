@@ -173,6 +173,8 @@ pub struct QpSettings {
     pub receives: Receives,
     /// What stacks do differently.
     pub behaviour: Behaviour,
+    /// Code point of differentiated services of all it sends.
+    pub dscp: u8,
 }
 
 impl Default for QpSettings {
@@ -190,6 +192,7 @@ impl Default for QpSettings {
             timer: Timer::Fixed(14),
             receives: Receives::Endless,
             behaviour: Behaviour::default(),
+            dscp: 0,
         }
     }
 }

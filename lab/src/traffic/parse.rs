@@ -17,7 +17,7 @@ const MAX_SIZE: u64 = 1 << 30;
 const MAX_MESSAGES: u64 = 1 << 26;
 
 /// What [`Traffic`]'s text may say.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "verb",
     "qps",
     "size",
@@ -29,6 +29,7 @@ const KEYS: [&str; 11] = [
     "recreate",
     "direction",
     "line",
+    "dscp",
 ];
 
 /// Traffic that cannot be understood, or cannot be.
@@ -40,7 +41,7 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// recreate, direction and line; all have defaults but verb.
+    /// recreate, direction, line and dscp; all have defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -85,6 +86,7 @@ impl Traffic {
             "recreate" => self.recreate = Some(number(value, 1..=MAX_MESSAGES)? as u32),
             "direction" => self.direction = one_of(&Direction::ALL, value)?,
             "line" => self.line = Some(line(value)?),
+            "dscp" => self.dscp = value.split('+').map(code_point).collect::<Result<_, _>>()?,
             "pmtu" => self.pmtu = value.parse()?,
             "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
             _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),
@@ -94,6 +96,10 @@ impl Traffic {
 
     /// What no single value shows: how many messages there are in all.
     pub(crate) fn check(&self) -> Result<(), ValueError> {
+        if self.recreate.is_some() && !self.dscp.is_empty() {
+            let what = "queue pairs that are recreated have no code points of their own".into();
+            return Err(ValueError { what, remedy: "leave out dscp or recreate".into() });
+        }
         let total = self.total();
         if total <= MAX_MESSAGES {
             return Ok(());
@@ -115,6 +121,10 @@ fn names<T>(all: &[(&'static str, T)]) -> String {
 fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, ValueError> {
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong(value, format!("a number, {} to {}", range.start(), range.end())))
+}
+
+fn code_point(value: &str) -> Result<u8, ValueError> {
+    number(value.trim(), 0..=63).map(|point| point as u8)
 }
 
 fn size(value: &str) -> Result<u32, ValueError> {

@@ -119,10 +119,11 @@ impl Plan {
         bytes / u64::from(self.buffer_bytes + BUFFER_HEADER)
     }
 
-    /// How each queue pair is set up.
+    /// How the queue pair at `place` is set up.
     #[must_use]
-    pub fn qp(&self, traffic: &Traffic) -> QpSettings {
+    pub fn qp(&self, traffic: &Traffic, place: usize) -> QpSettings {
         QpSettings {
+            dscp: traffic.dscp_of(place),
             pmtu: traffic.pmtu,
             window: self.window_packets,
             max_reads: self.reads,
@@ -197,7 +198,9 @@ mod tests {
         let traffic = Traffic { pmtu: Pmtu::B1024, window: Some(1 << 20), ..Traffic::default() };
         let plan = Plan::new(&Traffic { reads: Some(3), qps: 4, ..traffic.clone() }, &[]);
         assert_eq!((plan.window_packets, plan.reads, plan.buffer_bytes), (256, 3, 1408));
-        let qp = plan.qp(&Traffic { rnr: Some(5), retry: 2, ..traffic });
+        let traffic = Traffic { rnr: Some(5), retry: 2, dscp: vec![3, 4], ..traffic };
+        let qp = plan.qp(&traffic, 3);
+        assert_eq!(qp.dscp, 4);
         assert_eq!((qp.window, qp.max_reads, qp.retry_cnt), (256, 3, 2));
         assert_eq!(qp.receives, Receives::RnrEvery(5));
     }

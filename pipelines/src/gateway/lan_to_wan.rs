@@ -7,6 +7,7 @@ use dataplane::time::Time;
 
 use super::classify::{Classified, classify};
 use super::peer::{Peer, Timer, tail_delay};
+use super::queues::Departure;
 use super::sharing;
 use super::transparent::{is_proper, leave};
 use super::ttl;
@@ -47,14 +48,22 @@ impl Gateway {
                 self.common.forward_bare(port, packet, queues);
                 continue;
             };
-            self.tunnel(index, port, &class, packet, now, queues);
+            self.tunnel::<false>(index, port, &class, packet, now, queues);
         }
         self.common.followed(packets, now);
     }
 
-    /// Sends a packet through the tunnel to peer number `index`.
+    /// Sends a packet whose turn it is.
+    #[inline(never)]
+    pub(super) fn depart(&mut self, departure: Departure, now: Time, queues: &mut [TxQueue]) {
+        let Departure { packet, class, peer, port } = departure;
+        self.tunnel::<true>(peer, port, &class, packet, now, queues);
+    }
+
+    /// Sends a packet through the tunnel to peer number `index`; lets it wait for its turn, unless it
+    /// `WAITED`.
     #[inline]
-    fn tunnel(
+    fn tunnel<const WAITED: bool>(
         &mut self,
         index: usize,
         port: usize,
@@ -66,16 +75,17 @@ impl Gateway {
         let (common, peers) = (&mut self.common, &mut self.peers);
         let Some(peer) = peers.get_mut(index) else { return };
         if !peer.session.is_up(now) {
-            match peer.absent {
-                Absent::Hold => common.counters.drops.count(DropReason::PeerAbsent, packet.len()),
-                Absent::Forward => {
-                    common.counters.unprotected += 1;
-                    common.forward_bare(port, packet, queues);
-                }
-            }
+            common.send_without(peer.absent, port, packet, queues);
             return;
         }
-        let tenant = common.tenancy.leaves(port, class, &mut packet);
+        let tenant = match WAITED {
+            true => packet.mark(),
+            false => common.tenancy.leaves(port, class, &mut packet),
+        };
+        if !WAITED && common.waiting.is_on() {
+            common.wait(tenant, packet, class, (index, port), now);
+            return;
+        }
         if peer.streams.is_some() {
             common.follow.count(class, tenant, &packet, None, now);
             let bytes = packet.footprint() as u64;
@@ -268,6 +278,24 @@ impl Peer {
 }
 
 impl Common {
+    /// What becomes of a packet for a peer that is not there.
+    #[cold]
+    fn send_without(
+        &mut self,
+        absent: Absent,
+        port: usize,
+        packet: Packet,
+        queues: &mut [TxQueue],
+    ) {
+        match absent {
+            Absent::Hold => self.counters.drops.count(DropReason::PeerAbsent, packet.len()),
+            Absent::Forward => {
+                self.counters.unprotected += 1;
+                self.forward_bare(port, packet, queues);
+            }
+        }
+    }
+
     /// Lets go of a packet that is not needed.
     #[cold]
     pub(super) fn absorb(&mut self, packet: &Packet) {

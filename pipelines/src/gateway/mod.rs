@@ -2,9 +2,9 @@
 //! what comes through the tunnel is put in order and given to the LAN.
 //!
 //! ```text
-//! LAN --> classify --> shield --> lane, channel --> number, encapsulate --> remember --> WAN
-//!                                                                               (lan_to_wan)
-//! LAN <-- put in order a lane <-- find gaps a channel <-- decapsulate <---- WAN     (wan_to_lan)
+//! LAN --> classify --> queue --> shield --> lane, channel --> number, encapsulate --> remember --> WAN
+//!                     (queues)                                                        (lan_to_wan)
+//! LAN <-- queue <-- put in order a lane <-- find gaps a channel <-- decapsulate <---- WAN     (wan_to_lan)
 //!                                        | hellos, feedback, probes, gone           (control)
 //! ```
 //! Everything here is a function of settings, packets, time and the seed.
@@ -20,6 +20,7 @@ mod lan_to_wan;
 mod own;
 mod pauses;
 mod peer;
+mod queues;
 mod session;
 mod settings;
 mod sharing;
@@ -49,6 +50,8 @@ use own::Own;
 use pauses::Pauses;
 pub use pauses::{PfcStatus, StopStatus};
 use peer::{Peer, TIMERS, Timer};
+use queues::Waiting;
+pub use queues::{QueueEvent, QueueStatus, Towards};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus, Way};
 use tenancy::Tenancy;
@@ -67,6 +70,7 @@ struct Common {
     memory: ReplayAccount,
     tenancy: Tenancy,
     follow: Follow,
+    waiting: Waiting,
     counters: Counters,
     shield: Option<Shield>,
     hops: Hops,
@@ -127,6 +131,7 @@ impl Gateway {
         let flows = settings.flows.as_ref();
         let follow = Follow::new(flows, nonce(seed, u64::from(u32::MAX) - 1), TimerId(timers + 1))
             .map_err(|error| SettingsError(error.to_string()))?;
+        let waiting = Waiting::new(&settings, start)?;
         let counters = Counters::default();
         let streams = settings.recovery.streams;
         let shield =
@@ -142,6 +147,7 @@ impl Gateway {
             memory,
             tenancy,
             follow,
+            waiting,
             counters,
             shield,
             hops,
@@ -215,13 +221,14 @@ impl Gateway {
         let streams = || self.peers.iter().filter_map(|peer| peer.streams.as_ref());
         let more: u64 = streams().map(|streams| streams.outbound.unconfirmed()).sum();
         let wait: u64 = streams().map(|streams| streams.inbound.held().0 as u64).sum();
-        (sent + more, held + wait)
+        (sent + more, held + wait + self.common.waiting.len())
     }
 
     /// Lets go of every packet: at the end of a run, every buffer must then be home.
     pub fn clear(&mut self) {
         // The table keeps the time that it has.
         self.common.follow.settle(Time::ZERO);
+        self.common.waiting.clear();
         for peer in &mut self.peers {
             for sender in &mut peer.senders {
                 sender.replay.reset(&mut self.common.memory);
@@ -244,6 +251,9 @@ impl Pipeline for Gateway {
             }
             Some(None) => self.lan_to_wan(port, burst, now, queues),
             None => {}
+        }
+        if self.common.waiting.is_on() {
+            self.serve(now, queues);
         }
     }
 
@@ -284,6 +294,9 @@ impl Pipeline for Gateway {
             wan_to_lan::release_ready(&mut self.common, peer, now, queues);
             arrive::release_ready(&mut self.common, peer, now, queues);
         }
+        if self.common.waiting.is_on() {
+            self.serve(now, queues);
+        }
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -294,7 +307,8 @@ impl Pipeline for Gateway {
         if self.peers.iter().any(waits) {
             return Some(Time::ZERO);
         }
-        self.common.wheel.next_deadline()
+        let timer = self.common.wheel.next_deadline();
+        self.common.waiting.due().into_iter().chain(timer).min()
     }
 }
 

@@ -8,6 +8,7 @@ use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 pub use super::pauses::{BackpressureSettings, PfcSettings};
 use super::tenancy::least_lanes;
 use crate::flows;
+use crate::queueing::{Rate, TenantQueues};
 use crate::tenant::{self, TenantSettings};
 
 /// An Ethernet address.
@@ -303,6 +304,23 @@ pub struct Settings {
     pub flows: Option<flows::Settings>,
     /// Who may hold whom back; `None`: nobody anybody.
     pub backpressure: Option<BackpressureSettings>,
+    /// Where packets wait for their turn; `None`: they leave at once, in the order they came.
+    pub queues: Option<QueueSettings>,
+}
+
+/// Queues a tenant and class: towards the WAN, and towards each LAN port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Bytes of frames that may wait each way.
+    pub pool_bytes: u64,
+    /// Packets that may wait each way: 64 to 2^24.
+    pub packets: u32,
+    /// How fast the ports are, in the order of [`Settings::ports`]; `None`, or fewer: as fast as
+    /// they take what is sent. Several WAN ports count together, and only if all have a rate.
+    pub port_rates: Vec<Option<Rate>>,
+    /// The tenants' queues, in the order of [`Settings::tenants`]; one, if there are no tenants.
+    /// Their rates are those of what they send to the WAN.
+    pub tenants: Vec<TenantQueues>,
 }
 
 /// Settings that contradict themselves. The configuration's own check, with file and line, comes
@@ -333,6 +351,9 @@ impl Settings {
         }
         tenant::check(&self.tenants, self.ports.len()).map_err(SettingsError)?;
         self.backpressure.iter().try_for_each(|of| of.check(self))?;
+        if let Some(queues) = &self.queues {
+            queues.check(self.tenants.len()).map_err(SettingsError)?;
+        }
         let recovery = &self.recovery;
         for (name, value) in
             [("replay_packets", recovery.replay_packets), ("hold_packets", recovery.hold_packets)]

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use dataplane::memory::Packet;
+use dataplane::time::Time;
 
 use super::classify::{Classified, classify};
 use super::counters::Traffic;
-use super::{Gateway, Peer, Settings, StopStatus};
+use super::{Gateway, Peer, QueueStatus, Settings, StopStatus};
 use crate::tenant::{Classifier, DEFAULT, Share, Shares, TenantSettings, Traits};
 
 /// A tenant at a moment. Bytes held are those of packet buffers.
@@ -30,6 +31,10 @@ pub struct TenantStatus {
     pub gave_up: u64,
     /// What peers were told of it, and told us.
     pub stops: StopStatus,
+    /// What waits for its turn towards the WAN.
+    pub to_wan: QueueStatus,
+    /// And towards the LAN.
+    pub to_lan: QueueStatus,
 }
 
 /// The tenants of a gateway; without any told apart, each method is one comparison.
@@ -147,15 +152,17 @@ fn source(ip: Option<&[u8]>, version: u8) -> Option<IpAddr> {
 }
 
 impl Gateway {
-    /// Says how each tenant does, into as many elements of `status` as there are tenants: the first
+    /// Says how each tenant does at `now`, into as many elements of `status` as there are tenants: the first
     /// is the default one; none if none are told apart. It allocates the first time only.
-    pub fn tenants_status(&self, status: &mut Vec<TenantStatus>) {
+    pub fn tenants_status(&self, now: Time, status: &mut Vec<TenantStatus>) {
         let traffic = self.common.tenancy.0.as_ref().map_or(&[][..], |known| &known.traffic);
         status.resize_with(traffic.len(), TenantStatus::default);
         let replay = self.common.memory.shares();
         for (tenant, (status, traffic)) in status.iter_mut().zip(traffic).enumerate() {
             let tenant = tenant as u16;
-            *status = TenantStatus { sent: traffic.0, received: traffic.1, ..Default::default() };
+            let [to_wan, to_lan] = self.queue_status(tenant, now);
+            let (sent, received) = *traffic;
+            *status = TenantStatus { sent, received, to_wan, to_lan, ..Default::default() };
             if let Some(share) = replay.of(tenant) {
                 status.replay_bytes = share.bytes;
                 status.replay_high_water_bytes = share.high_water;

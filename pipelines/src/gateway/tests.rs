@@ -5,6 +5,7 @@ mod health;
 mod local;
 mod pauses;
 mod properties;
+mod queues;
 mod roce;
 mod status;
 mod tenants;
@@ -63,6 +64,7 @@ fn settings(own: u8, peer: u8) -> Settings {
         tenants: Vec::new(),
         flows: None,
         backpressure: None,
+        queues: None,
     }
 }
 

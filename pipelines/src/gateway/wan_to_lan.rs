@@ -210,7 +210,7 @@ impl Common {
         }
     }
 
-    /// Gives a packet to a LAN port.
+    /// Gives a packet to a LAN port, or to the queue before it.
     #[inline]
     pub(super) fn deliver(
         &mut self,
@@ -219,6 +219,15 @@ impl Common {
         now: Time,
         queues: &mut [TxQueue],
     ) {
+        match self.waiting.is_on() {
+            true => self.wait_for_lan(port, packet, now),
+            false => self.give(port, packet, now, queues),
+        }
+    }
+
+    /// Gives a packet to a LAN port.
+    #[inline(always)]
+    pub(super) fn give(&mut self, port: usize, packet: Packet, now: Time, queues: &mut [TxQueue]) {
         let bytes = packet.len();
         self.show_shield(&packet, now);
         let queue = queues.get_mut(port);
@@ -240,7 +249,7 @@ fn place(
     queues: &mut [TxQueue],
 ) {
     let waits = common.holds_back(peer.lan, packet.mark());
-    let room = !waits && queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
+    let room = !waits && common.has_lan_room(peer.lan, queues);
     match peer.order.arrive(at.lane, at.seq, packet, now, room) {
         Placement::Deliver(packet) => {
             common.deliver(peer.lan, packet, now, queues);
@@ -300,7 +309,7 @@ pub(super) fn release(
     now: Time,
     queues: &mut [TxQueue],
 ) {
-    while queues.get(peer.lan).is_some_and(|queue| queue.room() > 0) {
+    while common.has_lan_room(peer.lan, queues) {
         if common.pauses.is_some() && common.holds_back_next(peer, lane) {
             return;
         }

@@ -3,7 +3,7 @@
 //! A class is a property of an order domain, not of a packet: packets of two classes overtake each
 //! other. All responses of a queue pair - READ responses, ACKs, answers of atomics - are therefore of
 //! one class, whatever their opcodes, and so are all requests. What has a class by its opcode alone,
-//! a CNP or a management datagram, has an order domain of its own too. A host that changes the DSCP
+//! a CNP, is in order with nothing; management datagrams have a queue pair of their own. A host that changes the DSCP
 //! of a stream changes its class, and what it sent before may be overtaken, as in every switch that
 //! queues by DSCP.
 

@@ -51,6 +51,11 @@ impl<T> Slab<T> {
         self.used
     }
 
+    /// Entries that are free.
+    pub(super) const fn room(&self) -> u32 {
+        self.entries.len() as u32 - self.used
+    }
+
     /// Adds an item at the end of a queue.
     ///
     /// # Errors

@@ -356,6 +356,12 @@ impl<T> Queues<T> {
         self.slab.used()
     }
 
+    /// How many packets more they may hold.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        self.slab.room()
+    }
+
     /// Whether all queues are empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -18,7 +18,7 @@ const SERVICE: u64 = 0x0100_0000_0106_0001;
 impl Rnics {
     /// Has site B accept, and site A ask for the first queue pairs.
     pub(super) fn dial_all(&mut self, now: Time) {
-        let settings = self.plan.qp(&self.traffic);
+        let settings = self.plan.qp(&self.traffic, 0);
         self.ends[1].rnic.listen(SERVICE, settings);
         (0..self.ends[0].qps.len()).for_each(|place| self.dial(now, place));
     }
@@ -34,7 +34,7 @@ impl Rnics {
             return;
         }
         let end = &mut self.ends[0];
-        let number = end.rnic.create_qp(self.plan.qp(&self.traffic));
+        let number = end.rnic.create_qp(self.plan.qp(&self.traffic, place));
         if let Some(qp) = end.qps.get_mut(place) {
             qp.number = number;
         }

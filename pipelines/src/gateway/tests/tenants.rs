@@ -52,7 +52,7 @@ fn arrived(bed: &Bed, numbering: Numbering, vlan: u16, count: u32) -> Vec<u32> {
 
 fn status(bed: &Bed, side: usize) -> Vec<TenantStatus> {
     let mut status = Vec::new();
-    bed.sides[side].gateway.tenants_status(&mut status);
+    bed.sides[side].gateway.tenants_status(bed.now, &mut status);
     status
 }
 

@@ -115,8 +115,8 @@ fn place(
     let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
     let (via, before) = (usize::from(stream.via), stream.holes.next());
     let Some(rtt) = peer.senders.get_mut(via).map(|sender| &mut sender.rtt) else { return };
+    let room = common.has_lan_room(peer.lan, queues);
     let mut owed = common.shield.as_mut().zip(answers).and_then(|(shield, at)| shield.owed(at));
-    let room = queues.get(peer.lan).is_some_and(|queue| queue.room() > 0);
     let packet = (number, packet);
     let placed = streams.inbound.arrive(slot, packet, owed.as_deref(), told, (now, rtt), room);
     if let (Some(owed), Some((_, stream))) = (&mut owed, streams.inbound.table.at(slot))
@@ -199,7 +199,7 @@ pub(super) fn release(
     if streams.inbound.held().0 == 0 {
         return;
     }
-    while queues.get(peer.lan).is_some_and(|queue| queue.room() > 0) {
+    while common.has_lan_room(peer.lan, queues) {
         let Some(packet) = streams.inbound.release(slot) else { return };
         common.deliver(peer.lan, packet, now, queues);
     }
