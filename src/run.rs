@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::model::Config;
+use dataplane::time::Time;
 use tracing::{error, info, warn};
 
 use self::board::Board;
@@ -24,7 +25,7 @@ use crate::cli::Exit;
 use crate::configuration;
 use crate::doctor::{self, Level};
 use crate::report::{complain, print, write_json};
-use crate::status::{What, write_tables};
+use crate::status::{PathEventStatus, What, write_tables};
 
 /// Forward live traffic.
 ///
@@ -167,6 +168,7 @@ fn watch(args: &Args, shared: &Shared, told: &AtomicBool, crew: &Crew) -> bool {
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let peers = shared.config.peers.len();
     let mut before = vec![vec![false; peers]; shared.config.workers.cores.len()];
+    let mut seen = vec![Time::ZERO; shared.config.workers.cores.len()];
     loop {
         if told.load(Ordering::Acquire) || end.is_some_and(|end| Instant::now() >= end) {
             info!("told to end: what is under way is brought to its end");
@@ -178,6 +180,7 @@ fn watch(args: &Args, shared: &Shared, told: &AtomicBool, crew: &Crew) -> bool {
         let sessions = shared.board.sessions();
         say_changes(&before, &sessions, shared);
         before = sessions;
+        shared.board.news(&mut seen, &shared.config).iter().for_each(say_event);
         thread::sleep(LOOK);
     }
 }
@@ -192,6 +195,17 @@ fn say_changes(before: &[Vec<bool>], now: &[Vec<bool>], shared: &Shared) {
                 false => warn!("peer {}: session of worker {worker} is down", peer.name),
             }
         }
+    }
+}
+
+/// Says what happened to a path.
+fn say_event(event: &PathEventStatus) {
+    let PathEventStatus { peer, path, event: what, .. } = event;
+    let detail = event.detail();
+    let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+    match what.as_str() {
+        "down" => warn!("peer {peer}: path {path} is down{detail}"),
+        _ => info!("peer {peer}: path {path} is {what}{detail}"),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It is made from what the workers publish; the JSON field names are a contract.
 
+mod events;
 mod flows;
 mod prometheus;
 mod tables;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use events::PathEventStatus;
 pub(crate) use flows::{FlowStatus, FlowsStatus};
 pub(crate) use prometheus::write_prometheus;
 pub(crate) use tables::{What, write_tables};
@@ -25,6 +27,9 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: f64,
     pub(crate) ports: Vec<PortStatus>,
     pub(crate) peers: Vec<PeerStatus>,
+    /// What happened to paths lately, the latest last.
+    #[serde(default)]
+    pub(crate) path_events: Vec<PathEventStatus>,
     /// Next hops that are asked for.
     pub(crate) neighbours: Vec<NeighbourStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
@@ -316,6 +321,7 @@ pub(crate) fn sample() -> Status {
                 moves: 2,
             }],
         }],
+        path_events: events::sample(),
         neighbours: vec![NeighbourStatus {
             worker: 0,
             port: "wan0".into(),

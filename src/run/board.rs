@@ -11,13 +11,14 @@ use dataplane::port::PortCounters;
 use dataplane::time::Time;
 use dataplane::worker::{StageCounters, Worker, WorkerCounters};
 use pipelines::flows::View;
-use pipelines::gateway::{self, Counters, Gateway, PeerStatus};
+use pipelines::gateway::{self, Counters, Gateway, PathEvent, PeerStatus};
 use pipelines::local::Neighbour;
 use pipelines::recovery::ReplayMemory;
 
 use super::devices::Device;
 use crate::status::{
-    self, NeighbourStatus, PathStatus, PortStatus, StageStatus, Status, Traffic, WorkerStatus,
+    self, NeighbourStatus, PathEventStatus, PathStatus, PortStatus, StageStatus, Status, Traffic,
+    WorkerStatus,
 };
 
 /// What a worker says of itself.
@@ -36,6 +37,7 @@ pub(super) struct Snapshot {
     neighbours: Vec<Neighbour>,
     tenants: Vec<gateway::TenantStatus>,
     flows: gateway::FlowsStatus,
+    path_events: Vec<PathEvent>,
     /// When it was taken.
     at: Time,
     /// How packets come up from each port.
@@ -64,9 +66,23 @@ impl Snapshot {
         gateway.peers_status(now, &mut self.peers);
         gateway.tenants_status(now, &mut self.tenants);
         gateway.flows_status(&mut self.flows);
+        self.path_events.clear();
+        self.path_events.extend(gateway.path_events());
         self.at = now;
         self.neighbours.clear();
         self.neighbours.extend(gateway.neighbours(now));
+    }
+
+    /// What happened to paths after a time.
+    fn path_events(&self, worker: usize, after: Time, config: &Config) -> Vec<PathEventStatus> {
+        let names = |peer: usize, path: usize| {
+            let peer = config.peers.get(peer)?;
+            Some((peer.name.clone(), peer.paths.get(path)?.name.clone()))
+        };
+        let later = self.path_events.iter().enumerate().filter(|(_, event)| event.at > after);
+        let one =
+            |(index, _)| PathEventStatus::new(&self.path_events, index, (worker, self.at), names);
+        later.filter_map(one).collect()
     }
 }
 
@@ -90,6 +106,18 @@ impl Board {
         Some(read(&place.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// What happened to paths since `seen`, which is until when that was said, a worker; it is moved on.
+    pub(super) fn news(&self, seen: &mut [Time], config: &Config) -> Vec<PathEventStatus> {
+        let news = seen.iter_mut().enumerate().filter_map(|(worker, seen)| {
+            self.read(worker, |shot| {
+                let news = shot.path_events(worker, *seen, config);
+                *seen = shot.path_events.last().map_or(*seen, |event| event.at);
+                news
+            })
+        });
+        news.flatten().collect()
+    }
+
     /// Whether each peer has a session, a worker.
     pub(super) fn sessions(&self) -> Vec<Vec<bool>> {
         let up = |worker| {
@@ -108,6 +136,7 @@ impl Board {
             uptime_seconds: self.began.elapsed().as_millis() as f64 / 1e3,
             ports: config.ports.iter().zip(devices).map(port).collect(),
             peers: config.peers.iter().map(|of| peer(of, config)).collect(),
+            path_events: Vec::new(),
             neighbours: Vec::new(),
             workers: Vec::new(),
             tenants: config.tenants.iter().map(tenant).collect(),
@@ -207,6 +236,7 @@ fn add(status: &mut Status, shot: &Snapshot, (worker, core): (usize, u32), confi
         add_tenant(to, from);
     }
     add_flows(&mut status.flows, shot, worker, config);
+    status.path_events.extend(shot.path_events(worker, Time::ZERO, config));
     let neighbours = shot.neighbours.iter().map(|known| neighbour(known, worker, config));
     status.neighbours.extend(neighbours);
     for (name, count) in counters(&shot.counters) {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::events::events;
 use super::flows::{elephants, flows, subflows};
 use super::{QueueStatus, Status, TenantStatus, Traffic};
 use crate::report::{Align, Table, bytes};
@@ -17,6 +18,8 @@ pub(crate) enum What {
     Peers,
     /// Paths: traffic, round trips.
     Paths,
+    /// What happened to paths lately.
+    Events,
     /// Next hops that are asked for.
     Neighbours,
     /// Workers: rounds, memory.
@@ -40,10 +43,11 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
+    (What::Events, "events", events),
     (What::Neighbours, "neighbours", neighbours),
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
@@ -161,11 +165,6 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
         ("SENT", RIGHT),
         ("AGAIN", RIGHT),
         ("UNCONFIRMED", RIGHT),
-        ("OFFERED", RIGHT),
-        ("OF", RIGHT),
-        ("LANES", RIGHT),
-        ("SPREAD", RIGHT),
-        ("MOVES", RIGHT),
     ]);
     for peer in &status.peers {
         for path in &peer.paths {
@@ -184,16 +183,35 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
                 amount(path.sent),
                 path.resent.packets.to_string(),
                 path.unconfirmed.to_string(),
-                config::units::Rate(path.offered_bps).to_string(),
-                carries(path),
-                path.lanes.to_string(),
-                path.spread_lanes.to_string(),
-                path.moves.to_string(),
             ]);
         }
     }
     table.write(output, 0)?;
+    placement(status, output)?;
     sessions(status, output)
+}
+
+/// Which lanes go by which path.
+fn placement(status: &Status, output: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new([
+        ("LANES ON", LEFT),
+        ("LANES", RIGHT),
+        ("SPREAD", RIGHT),
+        ("MOVES", RIGHT),
+        ("OFFERED", RIGHT),
+        ("OF", RIGHT),
+    ]);
+    for path in status.peers.iter().flat_map(|peer| &peer.paths) {
+        table.row([
+            path.name.clone(),
+            path.lanes.to_string(),
+            path.spread_lanes.to_string(),
+            path.moves.to_string(),
+            config::units::Rate(path.offered_bps).to_string(),
+            carries(path),
+        ]);
+    }
+    table.write(output, 0)
 }
 
 /// The BFD sessions of paths, if there are any.
@@ -431,6 +449,7 @@ mod tests {
             "200",
             "192.0.2.254",
             "acme",
+            "40 packets sent again, 12.2 ms after it went down",
             "QP 0x11",
             "80Gb/s",
             "wan_duplicate",

@@ -4,6 +4,7 @@
 
 mod absence;
 mod captures;
+mod detour;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod ends;

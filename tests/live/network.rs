@@ -1,6 +1,8 @@
 //! The network of a test, each box a namespace of its own:
 //!
 //!     host A: eth0 -- lan: gateway A: wan -- a [wire] b -- wan: gateway B: lan -- eth0: host B
+//!
+//! where some gateways have a second port each, `south`, and a cable between those.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) wire: Impairments,
     /// Whether hosts have addresses; without, their network stacks send nothing.
     pub(crate) addresses: bool,
+    /// A second way between the gateways, a cable, and BFD on both; one worker.
+    pub(crate) south: bool,
     /// More keys of [gateway].
     pub(crate) gateway: &'static str,
     /// More keys of [[peer]].
@@ -53,6 +57,7 @@ impl Default for Settings {
             workers: 1,
             wire: Impairments::default(),
             addresses: true,
+            south: false,
             gateway: "",
             peer: "",
             recovery: "",
@@ -85,6 +90,9 @@ impl Network {
             }
         }
         for side in [Side::A, Side::B] {
+            if settings.south && side == Side::A {
+                cable((&gate[0], "south"), (&gate[1], "south"), settings.wan_mtu, 1);
+            }
             let file = folder.path().join(format!("{}.toml", side.name()));
             let mac = gate[side.other() as usize].netdev("wan").mac;
             fs::write(file, configuration(side, settings, mac)).expect("a file");
@@ -171,7 +179,7 @@ impl Side {
 
 /// Driver and device of a port on an interface.
 fn port(settings: &Settings, interface: &str) -> String {
-    let number = u8::from(interface == "wan");
+    let number = ["lan", "wan", "south"].iter().position(|name| *name == interface).unwrap_or(0);
     match settings.dpdk {
         true => format!(
             "driver = \"dpdk\"\n        device = \"net_pcap{number},iface={interface},phy_mac=1\""
@@ -181,6 +189,28 @@ fn port(settings: &Settings, interface: &str) -> String {
             settings.xdp_mode
         ),
     }
+}
+
+/// The second port and path.
+fn south(settings: &Settings, next_hop: &str, watched: &str) -> String {
+    let (mtu, port) = (settings.wan_mtu, port(settings, "south"));
+    format!(
+        r#"
+        [[port]]
+        name = "south"
+        role = "wan"
+        {port}
+        mtu = {mtu}
+
+        [[path]]
+        name = "south"
+        peer = "peer"
+        port = "south"
+        next_hop = "{next_hop}"
+        weight = 1
+        {watched}
+        "#
+    )
 }
 
 /// A gateway's configuration. The next hop is the other gateway: it is asked for by a lone worker,
@@ -202,6 +232,13 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         1 => (vec![side as u32], there.to_owned()),
         workers => ((0..workers).collect(), mac.map(|byte| format!("{byte:02x}")).join(":")),
     };
+    // Slow enough for a loaded machine; and no waiting for a path that came back.
+    let watched = if settings.south {
+        "bfd = true\n        bfd_interval = \"50ms\"\n        hold_down = \"0s\""
+    } else {
+        ""
+    };
+    let south = if settings.south { south(settings, there, watched) } else { String::new() };
     format!(
         r#"
         [gateway]
@@ -221,6 +258,7 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         role = "lan"
         {lan}
         mtu = {lan_mtu}
+        bump = "wan"
 
         [[port]]
         name = "wan"
@@ -241,6 +279,9 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         port = "wan"
         next_hop = "{hop}"
         weight = 1
+
+        {watched}
+        {south}
 
         [recovery]
         replay_bytes = "8MiB"

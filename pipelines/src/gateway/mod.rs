@@ -51,7 +51,7 @@ use pauses::Pauses;
 pub use pauses::{PfcStatus, StopStatus};
 use peer::{Peer, TIMERS, Timer};
 use queues::Waiting;
-pub use queues::{QueueEvent, QueueStatus, Towards};
+pub use queues::{QueueEvent, QueueStatus, Toward};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus, Way};
 use tenancy::Tenancy;

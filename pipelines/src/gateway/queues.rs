@@ -36,7 +36,7 @@ const UDP: u32 = 8;
 
 /// Where packets wait to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Towards {
+pub enum Toward {
     /// To peers, by any WAN port.
     Wan,
     /// To a LAN port, by its index.
@@ -47,7 +47,7 @@ pub enum Towards {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEvent {
     /// Which way it goes.
-    pub way: Towards,
+    pub way: Toward,
     /// Whose it is.
     pub tenant: u16,
     /// Its class.
@@ -226,7 +226,7 @@ fn reason(refusal: Refusal) -> DropReason {
 impl Lines {
     /// A queue passed a threshold, or not.
     #[inline]
-    fn crossed(&mut self, way: Towards, tenant: u16, class: Class, crossing: Option<Crossing>) {
+    fn crossed(&mut self, way: Toward, tenant: u16, class: Class, crossing: Option<Crossing>) {
         let Some(crossing) = crossing else { return };
         if self.events.len() == EVENTS {
             self.events.pop_front();
@@ -253,7 +253,7 @@ impl Lines {
             self.due = self.due.min(self.wan.next_ready(now).unwrap_or(Time::NEVER));
             return None;
         };
-        self.crossed(Towards::Wan, of.tenant, of.class, of.crossing);
+        self.crossed(Toward::Wan, of.tenant, of.class, of.crossing);
         Some(of.item)
     }
 
@@ -269,7 +269,7 @@ impl Lines {
             self.due = self.due.min(line.next_ready(now).unwrap_or(Time::NEVER));
             return None;
         };
-        self.crossed(Towards::Lan(port), of.tenant, of.class, of.crossing);
+        self.crossed(Toward::Lan(port), of.tenant, of.class, of.crossing);
         Some(of.item)
     }
 
@@ -302,7 +302,7 @@ impl Common {
         let (class, bytes) = (urgency(packet.head(), of), packet.len() as u32);
         let departure = Departure { packet, class: *of, peer, port };
         match lines.wan.enqueue(tenant, class, departure, bytes, now) {
-            Enqueued::Accepted(crossing) => lines.crossed(Towards::Wan, tenant, class, crossing),
+            Enqueued::Accepted(crossing) => lines.crossed(Toward::Wan, tenant, class, crossing),
             Enqueued::Refused(refusal, departure) => {
                 lines.count_drop(tenant, 0);
                 self.counters.drops.count(reason(refusal), departure.packet.len());
@@ -323,7 +323,7 @@ impl Common {
         let (tenant, bytes) = (packet.mark(), packet.len() as u32);
         match line.enqueue(tenant, class, packet, bytes, now) {
             Enqueued::Accepted(crossing) => {
-                lines.crossed(Towards::Lan(port), tenant, class, crossing);
+                lines.crossed(Toward::Lan(port), tenant, class, crossing);
             }
             Enqueued::Refused(refusal, packet) => {
                 lines.count_drop(tenant, 1);
@@ -363,30 +363,30 @@ impl Gateway {
     }
 
     /// The queues of one way.
-    fn with_line<R>(&mut self, way: Towards, act: impl FnOnce(&mut dyn Line) -> R) -> Option<R> {
+    fn with_line<R>(&mut self, way: Toward, act: impl FnOnce(&mut dyn Line) -> R) -> Option<R> {
         let lines = self.common.waiting.0.as_mut()?;
         // What it changes may let something leave at once.
         lines.due = Time::ZERO;
         match way {
-            Towards::Wan => Some(act(&mut lines.wan)),
-            Towards::Lan(port) => Some(act(lines.lan.get_mut(port)?.as_mut()?)),
+            Toward::Wan => Some(act(&mut lines.wan)),
+            Toward::Lan(port) => Some(act(lines.lan.get_mut(port)?.as_mut()?)),
         }
     }
 
     /// Keeps what is in a queue from leaving, until it is resumed; nobody else waits for it. `false`
     /// without queues that way.
-    pub fn pause_queue(&mut self, way: Towards, tenant: u16, class: Class) -> bool {
+    pub fn pause_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
         self.with_line(way, |line| line.pause(tenant, class)).is_some()
     }
 
     /// Lets what is in a queue leave again. `false` without queues that way.
-    pub fn resume_queue(&mut self, way: Towards, tenant: u16, class: Class) -> bool {
+    pub fn resume_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
         self.with_line(way, |line| line.resume(tenant, class)).is_some()
     }
 
     /// Changes what a tenant may send to the WAN; `false` without queues.
     pub fn set_tenant_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) -> bool {
-        self.with_line(Towards::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
+        self.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
     }
 
     /// The oldest threshold passed that nobody asked for yet.

@@ -131,7 +131,7 @@ fn a_port_is_shared_by_weight() {
 
 #[test]
 fn a_paused_queue_waits_alone_on_either_side() {
-    for (side, way) in [(0, Towards::Wan), (1, Towards::Lan(LAN))] {
+    for (side, way) in [(0, Toward::Wan), (1, Toward::Lan(LAN))] {
         let mut bed = up(Numbering::Tunnel, plain(), None);
         assert!(bed.sides[side].gateway.pause_queue(way, FIRST, Class::Bulk));
         send(&mut bed, 0..100);
@@ -154,14 +154,14 @@ fn queues_say_when_they_are_full_and_when_no_longer() {
     of[usize::from(LAST)].thresholds[Class::Bulk as usize] =
         Thresholds { reserved: 0, alpha: 256, headroom: 50_000, xoff: 20_000, xon: 10_000 };
     let mut bed = up(Numbering::Tunnel, of, None);
-    bed.sides[0].gateway.pause_queue(Towards::Wan, LAST, Class::Bulk);
+    bed.sides[0].gateway.pause_queue(Toward::Wan, LAST, Class::Bulk);
     send(&mut bed, 0..50);
-    let (way, class) = (Towards::Wan, Class::Bulk);
+    let (way, class) = (Toward::Wan, Class::Bulk);
     let event = |crossing| Some(QueueEvent { way, tenant: LAST, class, crossing });
     assert_eq!(bed.sides[0].gateway.take_queue_event(), event(Crossing::Xoff));
     assert_eq!(bed.sides[0].gateway.take_queue_event(), None);
     bed.run(MILLISECOND, &mut perfect);
-    bed.sides[0].gateway.resume_queue(Towards::Wan, LAST, Class::Bulk);
+    bed.sides[0].gateway.resume_queue(Toward::Wan, LAST, Class::Bulk);
     bed.run(20 * MILLISECOND, &mut perfect);
     assert_eq!(bed.sides[0].gateway.take_queue_event(), event(Crossing::Xon));
     let [to_wan, _] = bed.sides[0].gateway.queue_status(LAST, bed.now);
@@ -179,7 +179,7 @@ fn what_a_queue_does_not_take_is_dropped_with_a_reason_and_is_nobody_elses() {
         Thresholds { reserved: 0, alpha: 0, headroom: 20_000, xoff: 10_000, xon: 0 };
     let mut bed = up(Numbering::Tunnel, of, None);
     for tenant in [FIRST, LAST] {
-        bed.sides[0].gateway.pause_queue(Towards::Wan, tenant, Class::Bulk);
+        bed.sides[0].gateway.pause_queue(Toward::Wan, tenant, Class::Bulk);
     }
     send(&mut bed, 0..50);
     let (one, other) = (10_000 / write(ONE, 0).len(), 20_000 / write(OTHER, 0).len());
@@ -206,13 +206,13 @@ fn signalling_goes_before_what_came_earlier() {
 #[test]
 fn what_waited_for_a_peer_that_went_is_treated_as_the_rest() {
     let mut bed = up(Numbering::Tunnel, plain(), None);
-    bed.sides[0].gateway.pause_queue(Towards::Wan, FIRST, Class::Bulk);
+    bed.sides[0].gateway.pause_queue(Toward::Wan, FIRST, Class::Bulk);
     send(&mut bed, 0..10);
     bed.run(10 * SECOND, &mut |_, _| vec![]);
     let now = bed.now;
     assert!(!bed.sides[0].gateway.established(now));
     let before = bed.counters(0).unprotected;
-    bed.sides[0].gateway.resume_queue(Towards::Wan, FIRST, Class::Bulk);
+    bed.sides[0].gateway.resume_queue(Toward::Wan, FIRST, Class::Bulk);
     bed.run(MILLISECOND, &mut |_, _| vec![]);
     assert_eq!(bed.counters(0).unprotected - before, 10);
 }
