@@ -62,9 +62,14 @@ fn backpressure(of: &Backpressure, config: &Config) -> gw::BackpressureSettings 
         rate: of.speed.0,
     };
     let ports = 0..config.ports.len();
+    let priority = |tenant: &Tenant| tenant.queue.priority.unwrap_or(of.priority);
+    let priorities = match config.tenants.as_slice() {
+        [] => vec![of.priority],
+        tenants => tenants.iter().map(priority).collect(),
+    };
     gw::BackpressureSettings {
         ports: ports.map(|port| of.ports.contains(&port).then_some(pfc)).collect(),
-        priorities: vec![of.priority; config.tenants.len().max(1)],
+        priorities,
         limits: Limits { longest: of.longest_pause.0, rest: of.longest_pause.0 },
         stops: StopperSettings { lifetime: of.stop_lifetime.0, ..StopperSettings::default() },
     }

@@ -228,7 +228,7 @@ pub const BACKPRESSURE: Section = Section {
         required("ports", "[\"lan0\"]", "LAN ports that speak priority flow control"),
         required("speed", "\"100Gbps\"", "speed of their lines, which pauses are counted in"),
         optional("frames", "\"pfc\"", "what they speak: 802.1Qbb, or 802.3 PAUSE"),
-        optional("priority", "3", "priority of the tenants on the LAN"),
+        optional("priority", "3", "priority on the LAN of tenants that say none"),
         optional("longest_pause", "\"200ms\"", "after so long without a break it is not obeyed"),
         optional("stop_lifetime", "\"100ms\"", "how long a peer is stopped by one message"),
     ],

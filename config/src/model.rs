@@ -376,7 +376,7 @@ pub struct Backpressure {
     pub speed: Rate,
     /// What they speak.
     pub frames: PauseFrames,
-    /// Priority of the tenants on the LAN, 0 to 7.
+    /// Priority on the LAN of the tenants that say none of their own, 0 to 7.
     pub priority: u8,
     /// After so long without a break a pause is not obeyed.
     pub longest_pause: Span,

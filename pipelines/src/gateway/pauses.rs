@@ -6,7 +6,9 @@
 //! A station that pauses a priority gets nothing more of the tenants that have it: what comes for
 //! them through the tunnel waits in order, as it does for what is missing, within the same bounds.
 //! The peers are told to stop those tenants and no others. A gateway that is told so has its own
-//! stations pause the tenants' priorities. Nothing waits for what waits for it: what a station
+//! stations pause the tenants' priorities. With queues, both wait there instead, and a queue that
+//! passes its threshold speaks: one before the LAN to the peers, one before the WAN to the stations.
+//! Nothing waits for what waits for it: what a station
 //! takes in does not depend on what it may send.
 
 mod settings;
@@ -18,9 +20,10 @@ use dataplane::wheel::TimerId;
 use super::control::{self, MESSAGES, Place};
 use super::own::send_short;
 use super::peer::{Peer, Timer};
-use super::{Common, Gateway, Settings};
+use super::{Common, Gateway, QueueEvent, Settings, Toward};
 use crate::backpressure::{self, Change, Stopped, Stopper};
 use crate::pfc::{self, Changed};
+use crate::queueing::{CLASSES, Class, Crossing};
 use crate::tunnel::control::Draft;
 use crate::tunnel::stops::{StopHeard, Stops as StopItems, StopsHeard};
 use crate::wire::ethernet::{self, MIN_FRAME_LEN};
@@ -43,6 +46,8 @@ pub(super) struct Pauses {
     ports: Box<[Option<Port>]>,
     /// By the tenant's index.
     priorities: Box<[u8]>,
+    /// How many peers have each tenant's classes stopped; with queues only.
+    stopped: Box<[[u32; CLASSES]]>,
     timer: TimerId,
 }
 
@@ -87,7 +92,8 @@ impl Pauses {
             Some(Port { sender, receiver: pfc::Receiver::new(rate, of.limits) })
         };
         let ports = of.ports.iter().map(port).collect();
-        Some(Self { ports, priorities: of.priorities.clone().into(), timer })
+        let stopped = vec![[0; CLASSES]; of.priorities.len()].into();
+        Some(Self { ports, priorities: of.priorities.clone().into(), stopped, timer })
     }
 
     fn port(&mut self, port: usize) -> Option<&mut Port> {
@@ -103,13 +109,28 @@ impl Pauses {
             && self.priorities.get(usize::from(tenant)).is_some_and(|p| paused >> p & 1 == 1)
     }
 
-    /// Has the stations of all LAN ports pause a tenant that a peer has stopped, and lets them go
-    /// on with one that it has not any more.
-    fn follow(&mut self, change: Change, now: Time) {
-        let Some(priority) = self.priorities.get(usize::from(change.tenant)) else { return };
-        let (was, is) = (change.before != 0, change.after != 0);
-        for port in self.ports.iter_mut().flatten().filter(|_| was != is) {
-            match is {
+    /// A peer stops classes of a tenant, a bit each, and lets others go on: those that nobody had
+    /// stopped, and that nobody else has.
+    fn stops(&mut self, tenant: u16, (stop, resume): (u8, u8)) -> (u8, u8) {
+        let Some(counts) = self.stopped.get_mut(usize::from(tenant)) else { return (0, 0) };
+        let mut turn = (0, 0);
+        for (bit, count) in (0..).map(|class| 1 << class).zip(counts) {
+            if stop & bit != 0 {
+                *count += 1;
+                turn.0 |= if *count == 1 { bit } else { 0 };
+            } else if resume & bit != 0 {
+                *count = count.saturating_sub(1);
+                turn.1 |= if *count == 0 { bit } else { 0 };
+            }
+        }
+        turn
+    }
+
+    /// Has the stations of all LAN ports pause a tenant, or lets them go on.
+    fn hold(&mut self, tenant: u16, pause: bool, now: Time) {
+        let Some(priority) = self.priorities.get(usize::from(tenant)) else { return };
+        for port in self.ports.iter_mut().flatten() {
+            match pause {
                 true => port.sender.hold(*priority, now),
                 false => port.sender.lift(*priority),
             }
@@ -134,10 +155,13 @@ impl Stops {
 }
 
 impl Common {
-    /// Whether packets of a tenant must not go to a LAN port now.
+    /// Whether packets of a tenant must not go to a LAN port now. With queues they may go there.
     #[inline]
     pub(super) fn holds_back(&self, port: usize, tenant: u16) -> bool {
-        self.pauses.as_ref().is_some_and(|pauses| pauses.holds_back(port, tenant))
+        match &self.pauses {
+            None => false,
+            Some(pauses) => !self.waiting.is_on() && pauses.holds_back(port, tenant),
+        }
     }
 
     /// Whether the packet that is next in a lane must not.
@@ -146,9 +170,26 @@ impl Common {
         next.is_some_and(|tenant| self.holds_back(peer.lan, tenant))
     }
 
+    /// A peer stops, or lets go on, classes of a tenant.
     fn follow(&mut self, change: Change, now: Time) {
-        if let Some(pauses) = &mut self.pauses {
-            pauses.follow(change, now);
+        let Change { tenant, before, after } = change;
+        let Some(pauses) = &mut self.pauses else { return };
+        if self.waiting.is_on() {
+            let turn = pauses.stops(tenant, (after & !before, before & !after));
+            self.turn_queues(Toward::Wan, tenant, turn);
+        } else if (before != 0) != (after != 0) {
+            pauses.hold(tenant, after != 0, now);
+        }
+    }
+
+    /// Keeps the queues of some classes of a tenant from leaving, and lets others leave again.
+    fn turn_queues(&mut self, way: Toward, tenant: u16, (pause, resume): (u8, u8)) {
+        for class in Class::ALL {
+            if pause >> class as u8 & 1 == 1 {
+                self.pause_queue(way, tenant, class);
+            } else if resume >> class as u8 & 1 == 1 {
+                self.resume_queue(way, tenant, class);
+            }
         }
     }
 
@@ -214,6 +255,42 @@ impl Gateway {
         self.common.arm_pauses(now);
     }
 
+    /// Tells those who feed queues that passed their thresholds: peers, or stations of the LAN.
+    pub(super) fn heed_queues(&mut self, now: Time) {
+        if self.common.pauses.is_none() {
+            return;
+        }
+        let mut any = false;
+        while let Some(QueueEvent { way, tenant, class, crossing }) = self.take_queue_event() {
+            any = true;
+            let stop = crossing == Crossing::Xoff;
+            match way {
+                Toward::Lan(port) => {
+                    self.stop_at_peers(port, (tenant, 1 << class as u8), stop, now)
+                }
+                Toward::Wan => {
+                    let pauses = self.common.pauses.iter_mut();
+                    pauses.for_each(|pauses| pauses.hold(tenant, stop, now));
+                }
+            }
+        }
+        if any {
+            self.common.arm_pauses(now);
+        }
+    }
+
+    /// Has all peers that feed a LAN port stop classes of a tenant, or lets them go on.
+    fn stop_at_peers(&mut self, port: usize, (tenant, classes): (u16, u8), stop: bool, now: Time) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.lan == port) {
+            let Some(stops) = &mut peer.stops else { continue };
+            match stop {
+                true => stops.stopper.stop(tenant, classes, now),
+                false => stops.stopper.resume(tenant, classes, now),
+            }
+            self.common.wheel.set(peer.timer(Timer::Stops), now);
+        }
+    }
+
     fn send_pause(&mut self, port: usize, control: &MacControl, queues: &mut [TxQueue]) {
         let mut frame = [0; MIN_FRAME_LEN];
         let Some(source) = self.common.settings.ports.get(port).map(|port| port.mac) else {
@@ -230,6 +307,14 @@ impl Gateway {
         let Self { common, peers, .. } = self;
         let Some(pauses) = &common.pauses else { return };
         if changed == Changed::default() {
+            return;
+        }
+        if common.waiting.is_on() {
+            for (tenant, priority) in (0..).zip(pauses.priorities.clone()) {
+                let of = |priorities: u8| if priorities >> priority & 1 == 1 { ALL } else { 0 };
+                let turn = (of(changed.paused), of(changed.resumed));
+                common.turn_queues(Toward::Lan(port), tenant, turn);
+            }
             return;
         }
         for peer in peers.iter_mut().filter(|peer| peer.lan == port) {

@@ -342,6 +342,27 @@ impl Common {
     }
 }
 
+impl Common {
+    /// The queues of one way.
+    fn with_line<R>(&mut self, way: Toward, act: impl FnOnce(&mut dyn Line) -> R) -> Option<R> {
+        let lines = self.waiting.0.as_mut()?;
+        // What it changes may let something leave at once.
+        lines.due = Time::ZERO;
+        match way {
+            Toward::Wan => Some(act(&mut lines.wan)),
+            Toward::Lan(port) => Some(act(lines.lan.get_mut(port)?.as_mut()?)),
+        }
+    }
+
+    pub(super) fn pause_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
+        self.with_line(way, |line| line.pause(tenant, class)).is_some()
+    }
+
+    pub(super) fn resume_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
+        self.with_line(way, |line| line.resume(tenant, class)).is_some()
+    }
+}
+
 impl Gateway {
     /// Sends what has its turn, as far as the ports take it.
     #[inline(never)]
@@ -360,33 +381,23 @@ impl Gateway {
                 self.common.give(port, packet, now, queues);
             }
         }
-    }
-
-    /// The queues of one way.
-    fn with_line<R>(&mut self, way: Toward, act: impl FnOnce(&mut dyn Line) -> R) -> Option<R> {
-        let lines = self.common.waiting.0.as_mut()?;
-        // What it changes may let something leave at once.
-        lines.due = Time::ZERO;
-        match way {
-            Toward::Wan => Some(act(&mut lines.wan)),
-            Toward::Lan(port) => Some(act(lines.lan.get_mut(port)?.as_mut()?)),
-        }
+        self.heed_queues(now);
     }
 
     /// Keeps what is in a queue from leaving, until it is resumed; nobody else waits for it. `false`
     /// without queues that way.
     pub fn pause_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
-        self.with_line(way, |line| line.pause(tenant, class)).is_some()
+        self.common.pause_queue(way, tenant, class)
     }
 
     /// Lets what is in a queue leave again. `false` without queues that way.
     pub fn resume_queue(&mut self, way: Toward, tenant: u16, class: Class) -> bool {
-        self.with_line(way, |line| line.resume(tenant, class)).is_some()
+        self.common.resume_queue(way, tenant, class)
     }
 
     /// Changes what a tenant may send to the WAN; `false` without queues.
     pub fn set_tenant_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) -> bool {
-        self.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
+        self.common.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
     }
 
     /// The oldest threshold passed that nobody asked for yet.

@@ -8,6 +8,7 @@ use super::properties::Dice;
 use super::*;
 use crate::backpressure::{self, Limits, StopperSettings};
 use crate::pfc::Mode;
+use crate::queueing::{TenantQueues, Thresholds};
 use crate::tenant::{Match, TenantSettings};
 use crate::wire::ethernet::{self, MAC_CONTROL};
 use crate::wire::pfc::{MacControl, Priorities};
@@ -51,6 +52,25 @@ fn pause(bed: &mut Bed, side: usize, priority: u8, quanta: u16) {
     control.write_frame([2, 0, 0, 0, 9, 9], &mut frame).expect("room");
     let now = bed.now;
     bed.sides[side].receive(LAN, &frame, now);
+}
+
+/// The same, with queues: lossless for acme and globex, of 20 packets before they say stop.
+fn may_pause_and_wait(settings: &mut Settings) {
+    may_pause(settings);
+    let lossless = Thresholds {
+        reserved: 20 * 300,
+        alpha: 256,
+        headroom: 100 * 300,
+        xoff: 20 * 300,
+        xon: 10 * 300,
+    };
+    let of = |thresholds| TenantQueues { weight: 1, rate: None, thresholds: [thresholds; 3] };
+    settings.queues = Some(QueueSettings {
+        pool_bytes: 1 << 24,
+        packets: 1 << 12,
+        port_rates: vec![None, None],
+        tenants: vec![of(Thresholds::lossy(256)), of(lossless), of(lossless)],
+    });
 }
 
 /// What the stations at `side` were last told of a priority.
@@ -117,6 +137,47 @@ fn a_pause_stops_its_tenant_at_the_far_site_and_no_other() {
     assert_eq!(bed.sides[1].gateway.outstanding(), (0, 0));
     bed.run(SECOND, &mut perfect);
     assert_eq!(bed.sides[0].gateway.pfc_status(LAN).expect("spoken").said, said, "and silence");
+    bed.assert_no_leak();
+}
+
+/// From queue to queue: what waits for the station fills the one before the LAN, which stops the
+/// tenant; that fills the one before the WAN, which pauses the sender. Nobody else waits.
+#[test]
+fn a_pause_fills_queue_after_queue_of_its_tenant_and_nothing_is_dropped() {
+    let mut bed = Bed::up(may_pause_and_wait);
+    let mut number = 0;
+    let mut next = |bed: &mut Bed, count: u32| {
+        for _ in 0..count {
+            send(bed, number..number + 1);
+            number += 1;
+            bed.run(MILLISECOND, &mut perfect);
+        }
+    };
+    let refreshed = |bed: &mut Bed| pause(bed, 1, ACME.1, LONG);
+    refreshed(&mut bed);
+    next(&mut bed, 26);
+    assert_eq!(arrived(&bed, ACME.0), [0; 0]);
+    assert!(stops(&bed, 1, 1).said.stops > 0 && !stops(&bed, 0, 1).is_stopped, "on its way");
+    refreshed(&mut bed);
+    next(&mut bed, 8);
+    assert!(stops(&bed, 0, 1).is_stopped && !stops(&bed, 0, 2).is_stopped);
+    assert_eq!(told(&bed, 0, ACME.1), None, "its queue is not full yet");
+    refreshed(&mut bed);
+    next(&mut bed, 24);
+    assert_eq!((told(&bed, 0, ACME.1), told(&bed, 0, GLOBEX.1)), (Some(1_000), None));
+    assert_eq!(arrived(&bed, ACME.0), [0; 0]);
+    assert!(arrived(&bed, GLOBEX.0).len() >= 48, "others do not wait");
+
+    pause(&mut bed, 1, ACME.1, 0);
+    bed.run(40 * MILLISECOND, &mut perfect);
+    let all: Vec<_> = (0..58).collect();
+    assert_eq!((arrived(&bed, ACME.0), arrived(&bed, GLOBEX.0)), (all.clone(), all));
+    assert_eq!(told(&bed, 0, ACME.1), Some(0));
+    for side in 0..2 {
+        assert_eq!(bed.counters(side).drops.seen().count(), 0);
+        assert!(!stops(&bed, side, 1).is_stopped);
+        assert_eq!(bed.sides[side].gateway.outstanding(), (0, 0));
+    }
     bed.assert_no_leak();
 }
 
@@ -278,9 +339,13 @@ proptest! {
     /// Pauses at either site, across a wide area that loses, doubles and delays: in the end every
     /// packet is there, once and in order, and nobody is held back.
     #[test]
-    fn whatever_is_paused_and_lost_all_goes_on(seed in 1u64..u64::MAX, loss in 0.0..0.4) {
+    fn whatever_is_paused_and_lost_all_goes_on(
+        seed in 1u64..u64::MAX,
+        loss in 0.0..0.4,
+        queues in any::<bool>(),
+    ) {
         let mut dice = Dice(seed);
-        let mut bed = Bed::up(may_pause);
+        let mut bed = Bed::up(if queues { may_pause_and_wait } else { may_pause });
         let mut wire = Dice(!seed);
         let mut fate = |_: u64, bytes: &[u8]| match wire.roll() {
             x if x < loss => vec![],
