@@ -1,8 +1,8 @@
 //! From the configuration to what the pipeline is told.
 
 use config::model::{
-    Absent, Backpressure, Behind, Carry, Config, Flows, NextHop, Numbering, Oversize, PauseFrames,
-    Peer, Role, Shape, Share, Tenant, TenantQueue, Ttl,
+    Absent, Backpressure, Behind, Carry, Config, Encapsulation, Flows, NextHop, Numbering,
+    Oversize, PauseFrames, Peer, Role, Shape, Share, Tenant, TenantQueue, Ttl,
 };
 use config::prefix::Prefix;
 use dataplane::memory::PoolSettings;
@@ -22,6 +22,8 @@ pub(crate) fn gateway(config: &Config, macs: &[gw::Mac]) -> gw::Settings {
     let ports = config.ports.iter().zip(macs).map(|(settings, mac)| port(settings, *mac));
     gw::Settings {
         address: config.gateway.address,
+        sid: config.gateway.sid,
+        ecn: config.gateway.ecn,
         udp_port: config.gateway.udp_port,
         outer_checksum: config.gateway.outer_checksum,
         // Without the key, the check has made sure that every packet fits.
@@ -189,12 +191,24 @@ fn next_hop(next_hop: NextHop) -> gw::NextHop {
     }
 }
 
+fn encapsulation(encapsulation: &Encapsulation) -> gw::Encapsulation {
+    match encapsulation {
+        Encapsulation::Udp => gw::Encapsulation::Udp,
+        Encapsulation::Srv6 { segments, reduced } => {
+            gw::Encapsulation::Srv6(gw::Segments { list: segments.clone(), reduced: *reduced })
+        }
+    }
+}
+
 /// How a worker's packet memory is cut: headroom for the outer headers, in whole cache lines.
 pub(crate) fn pool(config: &Config) -> PoolSettings {
+    let paths = config.peers.iter().flat_map(|peer| &peer.paths);
+    let shells = paths.map(|path| encapsulation(&path.encapsulation).shell_len());
+    let headroom = MAX_OVERHEAD + shells.max().unwrap_or(0);
     PoolSettings {
         buffers: config.workers.buffers,
         buffer_bytes: config.workers.buffer_bytes,
-        headroom: (MAX_OVERHEAD as u32).next_multiple_of(64),
+        headroom: (headroom as u32).next_multiple_of(64),
     }
 }
 
@@ -237,6 +251,7 @@ fn peer(peer: &Peer, workers: u32) -> gw::PeerSettings {
             Absent::Hold => gw::Absent::Hold,
         },
         lan: peer.lan,
+        source_port_entropy: peer.source_port_entropy,
         key: peer.key.bytes().to_vec(),
         lanes: peer.lanes,
         paths: paths(peer),
@@ -277,6 +292,7 @@ fn paths(peer: &Peer) -> Vec<gw::PathSettings> {
                 hops: bfd.hops,
                 hold_down: bfd.hold_down.0,
             }),
+            encapsulation: encapsulation(&path.encapsulation),
         })
         .collect()
 }

@@ -9,8 +9,8 @@ use dataplane::port::ring::{self, RingPeer};
 use dataplane::time::{Clock, MICROSECOND, Nanos, Time};
 use dataplane::worker::Worker;
 use pipelines::gateway::{
-    Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
-    PortSettings, RecoverySettings, Role, Settings, Sharing, Ttl,
+    Absent, Behind, Carry, Encapsulation, Gateway, NextHop, Numbering, Oversize, PathSettings,
+    PeerSettings, PortSettings, RecoverySettings, Role, Settings, Sharing, Ttl,
 };
 
 /// The worker's LAN port.
@@ -53,6 +53,8 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
     let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
     Settings {
         address: [192, 0, 2, own].into(),
+        sid: None,
+        ecn: true,
         udp_port: 4_794,
         outer_checksum: load.checksum,
         oversize: Oversize::Drop,
@@ -66,6 +68,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
             ttl: Ttl::Wire,
             absent: Absent::Forward,
             lan: LAN,
+            source_port_entropy: false,
             key: vec![7; 32],
             lanes: 4_096,
             paths: vec![PathSettings {
@@ -77,6 +80,7 @@ pub fn settings(own: u8, peer: u8, load: &Load) -> Settings {
                 channels: 1,
                 mtu: 9_000,
                 bfd: None,
+                encapsulation: Encapsulation::Udp,
             }],
             sharing: Sharing::default(),
         }],

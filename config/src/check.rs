@@ -7,6 +7,7 @@ use crate::check_memory::{buffers, check_recovery};
 use crate::check_peers::check_peers;
 use crate::check_queues::{check_queues, shape};
 use crate::check_sizes::check_mtus;
+use crate::check_srv6::check_srv6;
 use crate::check_tenants::check_tenants;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
@@ -30,6 +31,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     let backpressure = backpressure::check(draft, report);
     let buffers = buffers(draft, report);
     check_mtus(draft, report);
+    check_srv6(draft, report);
     Some(Config {
         gateway: draft.gateway.build()?,
         workers: draft.workers.build(buffers?)?,

@@ -5,7 +5,7 @@ use crate::advice::{DESIGN_LOSS, Line};
 use crate::check::DEFAULT_MTU;
 use crate::check_peers::{DEFAULT_RTT, leads_to};
 use crate::check_queues::{PACKETS, POOL, asked};
-use crate::check_sizes::{lan_mtu, overhead};
+use crate::check_sizes::{lan_mtu, overhead, shell};
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{DEFAULT_BUFFER_BYTES, Draft, PathDraft, PeerDraft};
@@ -136,7 +136,7 @@ fn line<'a>(path: &PathDraft, draft: &'a Draft) -> Option<(&'a PeerDraft, Line)>
         rate,
         rtt: path.rtt.or(DEFAULT_RTT)?,
         loss: DESIGN_LOSS,
-        packet_bytes: mtu + overhead(peer, draft)?,
+        packet_bytes: mtu + overhead(peer, draft)? + shell(path)?,
         memory_bytes: buffers_of(mtu, buffer_bytes) * footprint(buffer_bytes),
         channels: path.channels.or(1)?,
         ack_delay: recovery.ack_delay,

@@ -142,6 +142,7 @@ fn check_path(path: &PathDraft, draft: &Draft, report: &mut Report<'_>) -> Optio
         rtt: path.rtt.or(DEFAULT_RTT)?,
         mtu: mtu?,
         bfd: path.bfd?,
+        encapsulation: path.encapsulation.as_ref()?.means.clone(),
     })
 }
 
@@ -168,6 +169,13 @@ fn check_peer(
     check_carry(peer, lan, draft, report);
     check_shares(peer, draft, report);
     check_spread(peer, draft, report);
+    if let Field::Given(true, at) = peer.source_port_entropy
+        && peer.numbering.or(Numbering::Tunnel) == Some(Numbering::Tunnel)
+    {
+        let what = "source_port_entropy is for packets that go as they are, and these do not";
+        let remedy = "remove the key: each channel of a tunnel has a source port of its own";
+        report.error(at, what, remedy);
+    }
     let behind = match peer.everything.or(false)? {
         true => Behind::Everything,
         false => {
@@ -180,6 +188,7 @@ fn check_peer(
         behind,
         numbering: peer.numbering.or(Numbering::Tunnel)?,
         check_icrc: peer.check_icrc.or(true)?,
+        source_port_entropy: peer.source_port_entropy.or(false)?,
         carry: peer.carry.or(Carry::Ethernet)?,
         ttl: peer.ttl.or(Ttl::Wire)?,
         absent: peer.absent.or(Absent::Forward)?,

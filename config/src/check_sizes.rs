@@ -5,7 +5,7 @@ use crate::check_peers::leads_to;
 use crate::diagnostic::Report;
 use crate::document::Field;
 use crate::draft::{Draft, PathDraft, PeerDraft};
-use crate::model::{Carry, Numbering, Role};
+use crate::model::{Carry, Encapsulation, Numbering, Role};
 use crate::read::MTUS;
 
 /// Outer IPv4 header without options (RFC 791).
@@ -16,6 +16,11 @@ const IPV6: u32 = 40;
 const UDP: u32 = 8;
 /// Tunnel header.
 const TUNNEL: u32 = 16;
+/// SRv6's segment routing header before its list (RFC 8754), and a segment of it.
+const SRH: u32 = 8;
+const SEGMENT: u32 = 16;
+/// The longest message that gateways send each other, tunnel header included.
+const MESSAGE: u32 = 1_200;
 /// Inner Ethernet header, and the VLAN tag (IEEE 802.1Q) that it may have: the MTU of a link counts
 /// neither.
 const ETHERNET: u32 = 14 + 4;
@@ -40,7 +45,10 @@ pub(crate) fn check_mtus(draft: &Draft, report: &mut Report<'_>) {
             continue;
         };
         for path in draft.paths.iter().filter(|path| leads_to(path, peer)) {
-            let Some(mtu) = path_mtu(path, draft) else { continue };
+            let Some((mtu, shell)) = path_mtu(path, draft).zip(shell(path)) else { continue };
+            check_messages(path, (mtu, shell), report);
+            // What goes as it is has nothing around it.
+            let overhead = if overhead == 0 { 0 } else { overhead + shell };
             let need = lan_mtu + overhead;
             if need <= mtu {
                 continue;
@@ -64,6 +72,30 @@ pub(crate) fn check_mtus(draft: &Draft, report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// Messages between the gateways fit a path within SRv6; without it they fit every IPv6 link.
+fn check_messages(path: &PathDraft, (mtu, shell): (u32, u32), report: &mut Report<'_>) {
+    let need = MESSAGE + IPV6 + UDP + shell;
+    if shell > 0 && need > mtu {
+        let what = format!(
+            "messages between the gateways need {need} bytes with {shell} of SRv6, the path \
+             carries {mtu}"
+        );
+        let remedy = format!("raise the path's mtu to {need}, or write fewer segments");
+        report.error(path.mtu.at(path.at), what, remedy);
+    }
+}
+
+/// Bytes that a path's SRv6 adds to a packet.
+pub(crate) fn shell(path: &PathDraft) -> Option<u32> {
+    Some(match &path.encapsulation.as_ref()?.means {
+        Encapsulation::Udp => 0,
+        Encapsulation::Srv6 { segments, reduced } => {
+            let listed = segments.len() as u32 - u32::from(*reduced);
+            IPV6 + if listed == 0 { 0 } else { SRH + SEGMENT * listed }
+        }
+    })
 }
 
 /// Largest packet that comes in for a peer: that of the peer's LAN port. Nothing if unclear, which

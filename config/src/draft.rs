@@ -1,15 +1,15 @@
 //! What a file says, piece by piece and with its place, before the pieces are held against each
 //! other.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::backpressure::BackpressureDraft;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
-    Absent, Bfd, Carry, Control, Flows, Gateway, Idle, Key, NextHop, Numbering, Oversize, Recovery,
-    Role, Share, Ttl, Workers, XdpMode,
+    Absent, Bfd, Carry, Control, Encapsulation, Flows, Gateway, Idle, Key, NextHop, Numbering,
+    Oversize, Recovery, Role, Share, Ttl, Workers, XdpMode,
 };
 use crate::prefix::Prefix;
 use crate::units::{Bytes, Rate, Span};
@@ -46,6 +46,8 @@ pub(crate) struct GatewayDraft {
     pub(crate) udp_port: Field<u32>,
     pub(crate) outer_checksum: Field<bool>,
     pub(crate) oversize: Field<Oversize>,
+    pub(crate) sid: Field<Ipv6Addr>,
+    pub(crate) ecn: Field<bool>,
 }
 
 /// `[workers]`.
@@ -95,6 +97,7 @@ pub(crate) struct PeerDraft {
     pub(crate) everything: Field<bool>,
     pub(crate) numbering: Field<Numbering>,
     pub(crate) check_icrc: Field<bool>,
+    pub(crate) source_port_entropy: Field<bool>,
     pub(crate) carry: Field<Carry>,
     pub(crate) ttl: Field<Ttl>,
     pub(crate) absent: Field<Absent>,
@@ -121,6 +124,14 @@ pub(crate) struct PathDraft {
     pub(crate) rtt: Field<Span>,
     pub(crate) mtu: Field<u32>,
     pub(crate) bfd: Option<Option<Bfd>>,
+    pub(crate) encapsulation: Option<EncapsulationDraft>,
+}
+
+/// What is around packets on a path, and where that is said.
+pub(crate) struct EncapsulationDraft {
+    pub(crate) at: usize,
+    pub(crate) segments: Vec<(Ipv6Addr, usize)>,
+    pub(crate) means: Encapsulation,
 }
 
 /// `[[tenant]]`.
@@ -172,6 +183,12 @@ impl GatewayDraft {
                 Field::Absent => None,
                 Field::Wrong => return None,
             },
+            sid: match self.sid {
+                Field::Given(sid, _) => Some(sid),
+                Field::Absent => None,
+                Field::Wrong => return None,
+            },
+            ecn: self.ecn.or(true)?,
         })
     }
 }

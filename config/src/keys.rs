@@ -61,6 +61,8 @@ pub const GATEWAY: Section = Section {
         optional("udp_port", "4794", "outer UDP port of tunnels"),
         optional("outer_checksum", "true", "whether outer UDP checksums are computed and demanded"),
         optional("oversize", "\"forward\"", "what happens to packets that do not fit their path"),
+        optional("sid", "\"2001:db8:a::d46\"", "our SID, at which SRv6 is taken off"),
+        optional("ecn", "true", "whether outer headers take over the ECN field"),
     ],
 };
 
@@ -111,6 +113,7 @@ pub const PEER: Section = Section {
         optional("everything", "true", "whether it carries all of the LAN's frames"),
         optional("numbering", "\"tunnel\"", "whether packets are encapsulated, or go as they are"),
         optional("check_icrc", "true", "whether a packet that goes as it is counts by its ICRC"),
+        optional("source_port_entropy", "false", "whether each QP that goes as it is gets a port"),
         optional("carry", "\"ethernet\"", "whether frames or IP packets are carried"),
         optional("ttl", "\"wire\"", "whether it counts as a hop for packets carried as IP"),
         optional("absent", "\"forward\"", "what happens to its packets while it is not there"),
@@ -143,6 +146,12 @@ pub const PATH: Section = Section {
         optional("bfd_multiplier", "3", "so many lost in a row take it out of service"),
         optional("bfd_hops", "1", "hops between the gateways"),
         optional("hold_down", "\"1s\"", "how long it waits when it came back"),
+        optional("encapsulation", "\"udp\"", "what is around packets on it: UDP, or SRv6 besides"),
+        optional(
+            "segments",
+            "[\"2001:db8:b::d46\"]",
+            "its segments, the peer's SID the last (SRv6)",
+        ),
     ],
 };
 

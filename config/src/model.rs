@@ -2,7 +2,7 @@
 //! indices that exist.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::mac::Mac;
@@ -61,6 +61,10 @@ pub struct Gateway {
     /// What happens to packets that do not fit their path. Without it the check has made sure that
     /// every packet fits.
     pub oversize: Option<Oversize>,
+    /// Our SID: what is sent to it is taken out of SRv6.
+    pub sid: Option<Ipv6Addr>,
+    /// Whether outer headers take over the ECN field of what they are put around.
+    pub ecn: bool,
 }
 
 /// What happens to a packet that does not fit its path once encapsulated.
@@ -193,6 +197,8 @@ pub struct Peer {
     pub numbering: Numbering,
     /// Whether a packet numbered by its PSN counts only if its ICRC is right.
     pub check_icrc: bool,
+    /// Whether, without a tunnel, each queue pair gets a UDP source port of its own.
+    pub source_port_entropy: bool,
     /// What its tunnel carries.
     pub carry: Carry,
     /// Whether the pair of gateways counts as a hop for packets carried as IP.
@@ -298,6 +304,22 @@ pub struct Path {
     pub mtu: u32,
     /// Whether, and how, BFD watches it.
     pub bfd: Option<Bfd>,
+    /// What is around packets on it.
+    pub encapsulation: Encapsulation,
+}
+
+/// What is around packets on a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// IP and UDP.
+    Udp,
+    /// SRv6 around that.
+    Srv6 {
+        /// The segments in the order in which they are visited, 1 to 16; the last is the peer's SID.
+        segments: Vec<Ipv6Addr>,
+        /// Whether the first is in the destination address only.
+        reduced: bool,
+    },
 }
 
 /// How BFD watches a path.

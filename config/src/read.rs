@@ -12,7 +12,7 @@ use crate::check_driver::default_buffer_bytes;
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
-    Draft, DriverName, GatewayDraft, PathDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
+    Draft, DriverName, GatewayDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
 use crate::keys::{
     CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, QUEUES, RECOVERY, SECTIONS, Section, TENANT,
@@ -20,13 +20,14 @@ use crate::keys::{
 };
 use crate::mac::Mac;
 use crate::model::{
-    Absent, Bfd, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Share,
-    Ttl, XdpMode,
+    Absent, Carry, Control, Idle, Key, NextHop, Numbering, Oversize, Recovery, Role, Ttl, XdpMode,
 };
 use crate::prefix::Prefix;
 use crate::read_flows::read_flows;
+use crate::read_paths::read_path;
+use crate::read_srv6::read_sid;
 use crate::read_tenants::{BURSTS, RATES, read_queues_section, read_tenant};
-use crate::units::{Bytes, Rate, Span, ValueError};
+use crate::units::{Bytes, Span, ValueError};
 
 /// Reads a document. `folder` is where relative paths begin.
 pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draft {
@@ -104,6 +105,8 @@ fn read_gateway(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Gatew
             udp_port: Field::Absent,
             outer_checksum: Field::Absent,
             oversize: Field::Absent,
+            sid: Field::Absent,
+            ecn: Field::Absent,
         };
     };
     let oversize = [("forward", Oversize::Forward), ("drop", Oversize::Drop)];
@@ -113,6 +116,8 @@ fn read_gateway(entries: Option<&Entries<'_>>, report: &mut Report<'_>) -> Gatew
         udp_port: entries.count("udp_port", 1..=65_535, report),
         outer_checksum: entries.flag("outer_checksum", report),
         oversize: entries.choice("oversize", &oversize, report),
+        sid: read_sid(entries, report),
+        ecn: entries.flag("ecn", report),
     }
 }
 
@@ -281,7 +286,7 @@ fn read_control(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -
 }
 
 /// An Ethernet or IP address of the next hop.
-fn read_next_hop(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<NextHop> {
+pub(crate) fn read_next_hop(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<NextHop> {
     if let Field::Given(text, at) = entries.raw_text("next_hop")
         && let Ok(address) = text.parse::<IpAddr>()
     {
@@ -315,6 +320,7 @@ fn read_peer(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -> P
         everything: entries.flag("everything", report),
         numbering: entries.choice("numbering", &numbering, report),
         check_icrc: entries.flag("check_icrc", report),
+        source_port_entropy: entries.flag("source_port_entropy", report),
         carry: entries.choice("carry", &carry, report),
         ttl: entries.choice("ttl", &[("wire", Ttl::Wire), ("router", Ttl::Router)], report),
         absent: entries.choice("absent", &absent, report),
@@ -407,71 +413,8 @@ fn parse_key(text: &str) -> Result<Key, ValueError> {
     Ok(Key(digits.chunks(2).map(byte).collect()))
 }
 
-fn read_path(entries: &Entries<'_>, report: &mut Report<'_>) -> PathDraft {
-    let rates = Rate(1)..=Rate(100_000_000_000_000);
-    let capacity = entries.quantity("capacity", rates, report);
-    let weight = entries.count("weight", 1..=1_000_000, report);
-    if let (Field::Given(..), Field::Given(_, at)) = (&capacity, &weight) {
-        report.error(*at, "the path has both \"capacity\" and \"weight\"", "remove one of them");
-    }
-    if capacity.is_absent() && weight.is_absent() {
-        let what = "the path has neither \"capacity\" nor \"weight\"";
-        report.error(entries.at, what, "add, as in: capacity = \"100Gbps\"");
-    }
-    let share = match capacity {
-        Field::Given(capacity, at) => Field::Given(Share::Capacity(capacity), at),
-        Field::Wrong => Field::Wrong,
-        Field::Absent => weight.and_then(report, |weight| Ok(Share::Weight(weight))),
-    };
-    PathDraft {
-        at: entries.at,
-        name: entries.owned("name", report),
-        peer: entries.owned("peer", report),
-        port: entries.owned("port", report),
-        next_hop: read_next_hop(entries, report),
-        share,
-        channels: entries.count("channels", 1..=64, report),
-        rtt: entries.quantity("rtt", TIMES, report),
-        mtu: entries.count("mtu", MTUS, report),
-        bfd: read_bfd(entries, report),
-    }
-}
-
-/// How BFD watches a path: the inner `None` if it does not, the outer one if a key is wrong. Keys
-/// that would say how are refused while it does not.
-fn read_bfd(entries: &Entries<'_>, report: &mut Report<'_>) -> Option<Option<Bfd>> {
-    let on = entries.flag("bfd", report);
-    let interval = entries.quantity("bfd_interval", BFD_INTERVALS, report);
-    let multiplier = entries.count("bfd_multiplier", 1..=50, report);
-    let hops = entries.count("bfd_hops", 1..=254, report);
-    let hold_down = entries.quantity("hold_down", HOLD_DOWNS, report);
-    let on = on.or(false)?;
-    let place = |given: bool, at: usize| given.then_some(at);
-    let how = [
-        place(!interval.is_absent(), interval.at(entries.at)),
-        place(!multiplier.is_absent(), multiplier.at(entries.at)),
-        place(!hops.is_absent(), hops.at(entries.at)),
-        place(!hold_down.is_absent(), hold_down.at(entries.at)),
-    ];
-    if let (false, Some(at)) = (on, how.into_iter().flatten().next()) {
-        let what = "the key says how BFD watches the path, and it does not";
-        report.error(at, what, "add bfd = true, or remove the key");
-    }
-    let bfd = Bfd {
-        interval: interval.or(Span(10_000_000))?,
-        multiplier: u8::try_from(multiplier.or(3)?).ok()?,
-        hops: u8::try_from(hops.or(1)?).ok()?,
-        hold_down: hold_down.or(Span(1_000_000_000))?,
-    };
-    Some(on.then_some(bfd))
-}
-
-/// What a loaded machine can keep, up to what nobody would wait for.
-const BFD_INTERVALS: std::ops::RangeInclusive<Span> = Span(1_000_000)..=Span(10_000_000_000);
-/// None, up to a minute.
-const HOLD_DOWNS: std::ops::RangeInclusive<Span> = Span(0)..=Span(60_000_000_000);
 /// Times that make sense between two sites, and leave arithmetic on them room.
-const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000);
+pub(crate) const TIMES: std::ops::RangeInclusive<Span> = Span(1_000)..=Span(60_000_000_000);
 /// Memory that some burst of jumbo frames fits in, up to what a machine may have.
 pub(crate) const MEMORY: std::ops::RangeInclusive<Bytes> = Bytes(128 << 10)..=Bytes(1 << 40);
 /// Packets that a table may hold.

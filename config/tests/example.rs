@@ -97,6 +97,8 @@ fn what_it_comments_out_as_defaults_is_accepted() {
         "priority",
         "pool_bytes",
         "packets",
+        "sid",
+        "segments",
     ];
     let mut text = String::new();
     for line in Config::example().lines() {

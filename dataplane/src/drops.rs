@@ -69,6 +69,14 @@ drop_reasons! {
         "From the WAN, numbered in a session that is not the present one.",
     WanBfd "wan_bfd"
         "From the WAN, a BFD packet that is malformed, or that no session here takes.",
+    WanSegmentsLeft "wan_segments_left"
+        "From the WAN, for this gateway's SID, and segments are left: the SID is not their last.",
+    WanHmac "wan_hmac"
+        "From the WAN, for this gateway's SID, with an HMAC, which is not checked here.",
+    WanSrv6 "wan_srv6"
+        "From the WAN, for this gateway's SID, and what it holds is nothing between gateways.",
+    WanCe "wan_ce"
+        "From the WAN, marked by the network though what it holds is not ECN-capable (RFC 6040).",
     WanForUs "wan_for_us"
         "From the WAN, addressed to this gateway, and nothing it serves.",
     LocalRate "local_rate"

@@ -6,6 +6,7 @@
 #![no_main]
 
 use std::cell::Cell;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 
 use dataplane::memory::{Pool, PoolSettings};
@@ -14,8 +15,8 @@ use dataplane::time::{MILLISECOND, Time};
 use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
 use pipelines::gateway::{
-    Absent, Behind, Carry, Gateway, NextHop, Numbering, Oversize, PathSettings, PeerSettings,
-    PortSettings, RecoverySettings, Role, Settings, Sharing, Ttl,
+    Absent, Behind, Carry, Encapsulation, Gateway, NextHop, Numbering, Oversize, PathSettings,
+    PeerSettings, PortSettings, RecoverySettings, Role, Segments, Settings, Sharing, Ttl,
 };
 
 const LAN: usize = 0;
@@ -24,11 +25,14 @@ const WAN: usize = 1;
 const MAX_FRAME: usize = 2_048;
 const MAX_STEPS: usize = 256;
 
-fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
+fn settings(own: u8, peer: u8, numbering: Numbering, way: Way) -> Settings {
+    let sid = |site| Ipv6Addr::new(0x2001, 0xdb8, site, 0, 0, 0, 0, 0xd46);
     let mac = |last| [2, 0, 0, 0, 0, last];
     let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
     Settings {
         address: [192, 0, 2, own].into(),
+        sid: Some(sid(own.into())),
+        ecn: true,
         udp_port: 4_794,
         outer_checksum: true,
         oversize: Oversize::Drop,
@@ -42,6 +46,7 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
             ttl: Ttl::Wire,
             absent: Absent::Forward,
             lan: LAN,
+            source_port_entropy: false,
             key: b"a key of the pair".to_vec(),
             lanes: 16,
             paths: vec![PathSettings {
@@ -53,6 +58,12 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
                 channels: 2,
                 mtu: 1_500,
                 bfd: None,
+                encapsulation: match way {
+                    Way::Udp => Encapsulation::Udp,
+                    Way::Srv6 { reduced } => {
+                        Encapsulation::Srv6(Segments { list: vec![sid(peer.into())], reduced })
+                    }
+                },
             }],
             sharing: Sharing::default(),
         }],
@@ -73,6 +84,13 @@ fn settings(own: u8, peer: u8, numbering: Numbering) -> Settings {
     }
 }
 
+/// What is around packets between the gateways.
+#[derive(Clone, Copy)]
+enum Way {
+    Udp,
+    Srv6 { reduced: bool },
+}
+
 struct Side {
     gateway: Gateway,
     pool: Rc<Pool>,
@@ -80,10 +98,10 @@ struct Side {
 }
 
 impl Side {
-    fn new(own: u8, peer: u8, numbering: Numbering) -> Self {
-        let cut = PoolSettings { buffers: 1 << 9, buffer_bytes: 1_024, headroom: 128 };
+    fn new(own: u8, peer: u8, numbering: Numbering, way: Way) -> Self {
+        let cut = PoolSettings { buffers: 1 << 9, buffer_bytes: 1_152, headroom: 192 };
         let pool = Rc::new(Pool::new(cut).expect("valid"));
-        let settings = settings(own, peer, numbering);
+        let settings = settings(own, peer, numbering, way);
         let gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, own.into());
         let queues = vec![TxQueue::new(64), TxQueue::new(64)];
         Self { gateway: gateway.expect("valid"), pool, queues }
@@ -125,13 +143,17 @@ fn advance(sides: &mut [Side; 2], now: &Cell<Time>, milliseconds: u64) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    // The last byte says how packets are numbered, so that the first ones mean the same in both.
+    // The last byte says how packets are numbered and encapsulated, so that the first ones mean the same in both.
     let numbering = match input.last() {
         // ICRCs that are right are hard to find by chance.
         Some(last) if last & 1 == 1 => Numbering::Transparent { check_icrc: last & 2 == 2 },
         _ => Numbering::Tunnel,
     };
-    let mut sides = [Side::new(1, 2, numbering), Side::new(2, 1, numbering)];
+    let way = match input.last() {
+        Some(last) if last & 4 == 4 => Way::Srv6 { reduced: last & 8 == 8 },
+        _ => Way::Udp,
+    };
+    let mut sides = [Side::new(1, 2, numbering, way), Side::new(2, 1, numbering, way)];
     let now = Cell::new(Time::ZERO);
     for _ in 0..20 {
         advance(&mut sides, &now, 5);

@@ -98,6 +98,9 @@ impl fmt::Display for PathScenario {
         if let Some(interval) = self.bfd {
             write!(f, ",bfd={}", Span(interval))?;
         }
+        if let Some(way) = &self.srv6 {
+            write!(f, ",{}={way}", way.key())?;
+        }
         for down in &does.down {
             write!(f, ",down={}..{}", Span(down.start), Span(down.end))?;
         }
@@ -144,6 +147,8 @@ mod tests {
             "p",
             "p,rate=1Gbps,delay=2500us,loss=0.001,reorder=0.1,duplicate=0.02,corrupt=0.3,burst=2.5,\
              down=1ms..2ms,down=1s..1500ms",
+            "p,srv6=direct",
+            "p,bfd=10ms,srv6_red=2001:db8:c::1+2001:db8:c::2",
         ] {
             assert_eq!(text.parse::<PathScenario>().unwrap().to_string(), text);
         }

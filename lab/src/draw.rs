@@ -75,7 +75,7 @@ impl Draw {
         let path = |draw: &mut Self, number| PathScenario {
             name: format!("p{number}"),
             does: draw.impairments(),
-            bfd: None,
+            ..PathScenario::default()
         };
         let mut paths: Vec<_> = (1..=count).map(|number| path(self, number)).collect();
         // One of several is away for a time.

@@ -29,6 +29,7 @@ mod taps;
 mod tenant;
 mod timeline;
 pub mod traffic;
+mod way;
 pub mod wire;
 
 pub use experiment::{Experiment, Outcome};
@@ -43,3 +44,4 @@ pub use site::SiteError;
 pub use taps::TapsError;
 pub use tenant::{TenantError, TenantScenario};
 pub use traffic::Traffic;
+pub use way::Way;

@@ -9,6 +9,7 @@ use crate::scenario::{Scenario, Source};
 use crate::site::LAN;
 use crate::taps::{Tap, Taps, TapsError};
 use crate::timeline::Timeline;
+use crate::way;
 
 /// The time a frame takes on a LAN, either way: those are without limit or fault.
 const LAN_DELAY: Nanos = MICROSECOND;
@@ -62,6 +63,8 @@ pub(crate) struct Network {
     /// Paths, each from site A and from site B.
     paths: Vec<[Link; 2]>,
     timeline: Timeline,
+    /// Whether a path has segments that its frames visit.
+    visits: Vec<bool>,
     /// RNICs load gateways, which look at their ports at multiples of [`POLL`].
     under_load: bool,
     spare: Vec<Vec<u8>>,
@@ -78,7 +81,9 @@ impl Network {
         let paths = paths.collect();
         let timeline = Timeline::new(scenario.paths.len());
         let under_load = scenario.gateways && matches!(scenario.source, Source::Traffic(_));
-        Self { under_way: Events::default(), paths, timeline, under_load, spare: Vec::new(), taps }
+        let visits = scenario.paths.iter().map(|path| path.srv6.is_some()).collect();
+        let under_way = Events::default();
+        Self { under_way, paths, timeline, visits, under_load, spare: Vec::new(), taps }
     }
 
     /// Lets the play start: links count, and captures begin.
@@ -144,6 +149,14 @@ impl Network {
             }
         });
         self.timeline.add(port - 1, side, link.free_at(), line_bytes(len));
+        if self.visits.get(port - 1) == Some(&true) && way::travels(frame.bytes()) {
+            let mut bytes = match frame {
+                Load::Owned(bytes) => bytes,
+                Load::Shared(shared) => shared.head().to_vec(),
+            };
+            way::travel(&mut bytes);
+            frame = Load::Owned(bytes);
+        }
         if let Some(at) = arrivals.second {
             let mut copy = self.buffer();
             copy.extend_from_slice(frame.bytes());

@@ -8,13 +8,25 @@ use dataplane::time::Nanos;
 
 use crate::link::Impairments;
 use crate::scenario::PathScenario;
+use crate::way::Way;
 
 /// The longest delay: a minute. What is longer is a slip of the keyboard.
 const MAX_DELAY: Nanos = 60_000_000_000;
 
 /// What a path's text may say.
-const KEYS: [&str; 9] =
-    ["rate", "delay", "loss", "burst", "reorder", "duplicate", "corrupt", "bfd", "down"];
+const KEYS: [&str; 11] = [
+    "rate",
+    "delay",
+    "loss",
+    "burst",
+    "reorder",
+    "duplicate",
+    "corrupt",
+    "bfd",
+    "srv6",
+    "srv6_red",
+    "down",
+];
 
 /// A path that cannot be understood, or cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +39,8 @@ pub struct PathError {
 impl FromStr for PathScenario {
     type Err = PathError;
 
-    /// `NAME[,KEY=VALUE]..` with the keys rate, delay, loss, burst, reorder, duplicate, corrupt, bfd
-    /// and down; only `down=START..END` may be said more than once.
+    /// `NAME[,KEY=VALUE]..` with the keys rate, delay, loss, burst, reorder, duplicate, corrupt,
+    /// bfd, srv6 or srv6_red, and down; only `down=START..END` may be said more than once.
     fn from_str(text: &str) -> Result<Self, PathError> {
         let fail = |what: String| PathError { path: text.escape_debug().to_string(), what };
         let mut parts = text.split(',');
@@ -36,7 +48,7 @@ impl FromStr for PathScenario {
         if name.is_empty() || name.contains('=') {
             return Err(fail("begin with a name, as in \"wan1,delay=5ms\"".into()));
         }
-        let mut path = Self { name: name.to_owned(), does: Impairments::default(), bfd: None };
+        let mut path = Self { name: name.to_owned(), ..Self::default() };
         let mut seen: Vec<&str> = Vec::new();
         for part in parts {
             let Some((key, value)) = part.split_once('=') else {
@@ -69,6 +81,12 @@ pub(crate) fn set(path: &mut PathScenario, key: &str, value: &str) -> Result<(),
         "duplicate" => impairments.duplicate = probability(value)?,
         "corrupt" => impairments.corrupt = probability(value)?,
         "bfd" => path.bfd = Some(interval(value)?),
+        "srv6" | "srv6_red" => {
+            if path.srv6.is_some() {
+                return Err(wrong(value, "is a second way", "write srv6 or srv6_red"));
+            }
+            path.srv6 = Some(Way::read(value, key == "srv6_red")?);
+        }
         "down" => impairments.down.push(outage(value)?),
         _ => return Err(wrong(key, "is not known", format!("there are {}", KEYS.join(", ")))),
     }
@@ -200,6 +218,8 @@ mod tests {
         assert!(error("p,rate=0bps").contains("carries nothing"));
         assert!(error("p,delay=5").contains("has no unit"));
         assert!(error("p,delay=2h").contains("longer than 1m"));
+        assert!(error("p,srv6=direct,srv6_red=direct").contains("a second way"));
+        assert!(error("p,srv6=x").starts_with("path \"p,srv6=x\": srv6: \"x\" is no IPv6"));
         assert!(error("p,down=2s").contains("START..END"));
         assert!(error("p,down=2s..1s").contains("ends before it starts"));
         assert!(error("p,loss=0.1,burst=0.5").contains("at least 1"));

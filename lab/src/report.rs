@@ -8,7 +8,7 @@ use pipelines::gateway::{Gateway, Numbering};
 use serde::Serialize;
 
 use crate::link::{Impairments, LinkCounters};
-use crate::scenario::{Bounds, Scenario, Source};
+use crate::scenario::{Bounds, PathScenario, Scenario, Source};
 use crate::timeline::Timeline;
 
 mod endpoints;
@@ -113,6 +113,9 @@ pub struct PathReport {
     /// Nanoseconds between two packets of BFD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bfd_ns: Option<Nanos>,
+    /// Its segments before the peer's SID, or `direct`, with SRv6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srv6: Option<String>,
     /// Outages, in nanoseconds from the start of the play.
     pub down_ns: Vec<[Nanos; 2]>,
 }
@@ -218,11 +221,7 @@ impl ScenarioReport {
                 Source::Traffic(traffic) => Some(TrafficReport::new(traffic, &scenario.paths)),
             },
             mode: scenario.gateways.then_some(mode_name(scenario.numbering)),
-            paths: scenario
-                .paths
-                .iter()
-                .map(|path| PathReport::new(&path.name, &path.does, path.bfd))
-                .collect(),
+            paths: scenario.paths.iter().map(PathReport::new).collect(),
             tenants: scenario.tenants.iter().map(ToString::to_string).collect(),
             restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
             pauses: scenario.pauses.iter().map(ToString::to_string).collect(),
@@ -232,10 +231,11 @@ impl ScenarioReport {
 }
 
 impl PathReport {
-    fn new(name: &str, does: &Impairments, bfd: Option<Nanos>) -> Self {
+    fn new(path: &PathScenario) -> Self {
+        let PathScenario { name, does, bfd, srv6 } = path;
         let Impairments { rate, delay, loss, burst, reorder, duplicate, corrupt, ref down } = *does;
         Self {
-            name: name.to_owned(),
+            name: name.clone(),
             rate_bps: rate,
             delay_ns: delay,
             loss,
@@ -243,7 +243,8 @@ impl PathReport {
             reorder,
             duplicate,
             corrupt,
-            bfd_ns: bfd,
+            bfd_ns: *bfd,
+            srv6: srv6.as_ref().map(ToString::to_string),
             down_ns: down.iter().map(|span| [span.start, span.end]).collect(),
         }
     }

@@ -13,6 +13,7 @@ use crate::pause::Pause;
 use crate::restart::Restart;
 use crate::tenant::TenantScenario;
 use crate::traffic::{Plan, Traffic};
+use crate::way::Way;
 
 /// A path across the wide area; both directions are impaired alike and independently.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,6 +24,8 @@ pub struct PathScenario {
     pub does: Impairments,
     /// The gateways watch it by BFD: the time between two packets, three of which may be lost.
     pub bfd: Option<Nanos>,
+    /// The gateways use SRv6 on it.
+    pub srv6: Option<Way>,
 }
 
 /// The ways to number packets, by the names they are given by.

@@ -13,18 +13,19 @@ use dataplane::worker::Worker;
 use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows;
 use pipelines::gateway::{
-    Absent, BackpressureSettings, Behind, BfdSettings, Carry, Gateway, NextHop, Numbering,
-    Oversize, PathSettings, PeerSettings, PfcSettings, PortSettings, RecoverySettings, Role,
-    Settings, SettingsError, Ttl,
+    Absent, BackpressureSettings, Behind, BfdSettings, Carry, Encapsulation, Gateway, NextHop,
+    Numbering, Oversize, PathSettings, PeerSettings, PfcSettings, PortSettings, RecoverySettings,
+    Role, Settings, SettingsError, Ttl,
 };
 use pipelines::pfc::Mode;
 
 use crate::hosts::PFC_RATE;
 use crate::pause::PRIORITY;
 use crate::random::Random;
-use crate::scenario::{Bounds, Scenario, Source};
+use crate::scenario::{Bounds, PathScenario, Scenario, Source};
 use crate::tenant;
 use crate::traffic::Plan;
+use crate::way::sid;
 
 /// The LAN port; WAN port 1 + n is path n.
 pub(crate) const LAN: usize = 0;
@@ -81,10 +82,12 @@ impl Site {
     ) -> Result<Self, SiteError> {
         let settings = settings(scenario, side);
         let (buffers, buffer_bytes) = buffers(scenario);
+        let shells = scenario.paths.iter().map(|path| encapsulation(path, side).shell_len());
+        let shell = shells.max().unwrap_or(0).next_multiple_of(64) as u32;
         let pool = Rc::new(Pool::new(PoolSettings {
             buffers: buffers.saturating_add(PASSING),
-            buffer_bytes,
-            headroom: HEADROOM,
+            buffer_bytes: buffer_bytes + shell,
+            headroom: HEADROOM + shell,
         })?);
         let (clock, hand) = Clock::virtual_at(now);
         let pairs = (0..settings.ports.len()).map(|_| ring::pair(RING));
@@ -226,6 +229,11 @@ fn backpressure(scenario: &Scenario) -> BackpressureSettings {
     }
 }
 
+/// What `side` puts around packets on a path.
+fn encapsulation(path: &PathScenario, side: usize) -> Encapsulation {
+    path.srv6.as_ref().map_or(Encapsulation::Udp, |way| Encapsulation::Srv6(way.segments(side)))
+}
+
 fn settings(scenario: &Scenario, side: usize) -> Settings {
     let mac = |side: usize, port: usize| [2, 0, 0, 0, port as u8, side as u8 + 1];
     let address = |side: usize| IpAddr::from([192, 0, 2, side as u8 + 1]);
@@ -250,9 +258,12 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         channels,
         mtu: scenario.bounds.mtu,
         bfd: path.bfd.map(|interval| BfdSettings { interval, ..BfdSettings::default() }),
+        encapsulation: encapsulation(path, side),
     });
     Settings {
         address: address(side),
+        sid: Some(sid(side)),
+        ecn: true,
         udp_port: 4_794,
         outer_checksum: true,
         oversize: Oversize::Forward,
@@ -266,6 +277,7 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
             ttl: Ttl::Wire,
             absent: Absent::Forward,
             lan: LAN,
+            source_port_entropy: false,
             key: b"the lab's key, no secret at all".to_vec(),
             lanes: LANES,
             paths: paths.collect(),

@@ -261,7 +261,7 @@ proptest! {
     ) {
         let mut scenario = scenario(name, &[], seed);
         scenario.paths = (1..).zip(paths)
-            .map(|(number, does)| PathScenario { name: format!("p{number}"), does, bfd: None })
+            .map(|(number, does)| PathScenario { name: format!("p{number}"), does, ..PathScenario::default() })
             .collect();
         let report = run(&scenario);
         assert_whole(&scenario, &report);
@@ -270,7 +270,7 @@ proptest! {
     #[test]
     fn bounds_that_are_too_small_lose_in_the_open(path in any_path(), seed in any::<u64>()) {
         let mut scenario = scenario("loss1-rc-write.gwa", &[], seed);
-        scenario.paths = vec![PathScenario { name: "p1".into(), does: path, bfd: None }];
+        scenario.paths = vec![PathScenario { name: "p1".into(), does: path, ..PathScenario::default() }];
         scenario.bounds = Bounds { replay_bytes: 128 << 10, hold_bytes: 128 << 10, ..Bounds::default() };
         assert_open(&scenario, &run(&scenario));
     }

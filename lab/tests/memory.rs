@@ -27,7 +27,7 @@ const MANY: u32 = 512;
 /// What the lab measures and what is advised, in bytes: replay and hold buffer.
 fn run(rate: u64, delay: u64, loss: f64, qps: u32, messages: u32) -> ([u64; 2], [u64; 2]) {
     let does = Impairments { rate: Some(rate), delay, loss, ..Impairments::default() };
-    let path = PathScenario { name: "p1".into(), does, bfd: None };
+    let path = PathScenario { name: "p1".into(), does, ..PathScenario::default() };
     let traffic = Traffic {
         qps,
         messages: messages / qps,

@@ -10,19 +10,32 @@
 //! port, arrives where what it carries belongs. For the same reason the VLAN tags of a pair of
 //! hosts must be the same in both directions and at both sites.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::bfd::datagram::{MULTI_HOP, SINGLE_HOP};
+use crate::tunnel::srv6;
 
 const UDP: u8 = 17;
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 
+/// How a gateway is addressed, as far as it says whose a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its outer address.
+    pub address: IpAddr,
+    /// Its SID.
+    pub sid: Option<Ipv6Addr>,
+    /// The first of its UDP ports, one a worker.
+    pub first_udp_port: u16,
+}
+
 /// The worker, of `workers`, that the frame beginning with `head` belongs to.
 ///
-/// - A tunnel packet, sent to `ours` and one of the UDP ports from `first_udp_port` on, one a
-///   worker: the worker of that port.
-/// - BFD sent to `ours`: worker 0.
+/// - A packet sent to the SID of `ours`: as what it holds, without a VLAN.
+/// - A tunnel packet, sent to the address of `ours` and one of its UDP ports: the worker of that
+///   port.
+/// - BFD sent to that address: worker 0.
 /// - Other IP: by a hash of both addresses and the VLAN, the same in either direction.
 /// - What is not IP, or too short to tell: worker 0.
 ///
@@ -30,11 +43,16 @@ const IPV6_LEN: usize = 40;
 /// header, or there are no workers.
 #[inline]
 #[must_use]
-pub fn owner(head: &[u8], workers: usize, first_udp_port: u16, ours: IpAddr) -> Option<usize> {
+pub fn owner(head: &[u8], workers: usize, gateway: Gateway) -> Option<usize> {
     if workers == 0 {
         return None;
     }
-    let (vlan, ethertype, ip) = below_tags(head)?;
+    let Gateway { address: ours, sid, first_udp_port } = gateway;
+    let inside = sid.and_then(|sid| srv6::look(head, sid)).and_then(Result::ok);
+    let (vlan, ethertype, ip) = match inside {
+        Some(inside) => (0, inside.ethertype, head.get(inside.at..)?),
+        None => below_tags(head)?,
+    };
     let pair = match ethertype {
         [0x08, 0x00] => ipv4(ip, ours),
         [0x86, 0xdd] => ipv6(ip, ours),

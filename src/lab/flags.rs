@@ -37,7 +37,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "CIDR", conflicts_with_all = ["traffic", "scenario"])]
     site_a: Vec<Prefix>,
     /// A path across the wide area; may be repeated. KEYs: rate, delay (one way), loss, burst (mean
-    /// length of a loss burst), reorder, duplicate, corrupt (probabilities), down (START..END).
+    /// length of a loss burst), reorder, duplicate, corrupt (probabilities), srv6 or srv6_red
+    /// (segments with + between them, or direct), down (START..END).
     #[arg(long = "path", value_name = "NAME[,KEY=VALUE]..",
         required_unless_present_any = ["scenario", "scenario_help"], conflicts_with = "scenario")]
     paths: Vec<PathScenario>,

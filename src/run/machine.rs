@@ -1,6 +1,5 @@
 //! Everything that is brought up before the workers: devices, memory of DPDK, rings between workers.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
@@ -179,8 +178,12 @@ fn steered(
     memory: &WorkerMemory,
 ) -> Result<Box<dyn Port>, String> {
     let workers = config.workers.cores.len();
-    let (first, ours): (u16, IpAddr) = (config.gateway.udp_port, config.gateway.address);
-    let owner = move |head: &[u8]| steer::owner(head, workers, first, ours);
+    let gateway = steer::Gateway {
+        address: config.gateway.address,
+        sid: config.gateway.sid,
+        first_udp_port: config.gateway.udp_port,
+    };
+    let owner = move |head: &[u8]| steer::owner(head, workers, gateway);
     let steered = Steered::new(port, owner, ends, Rc::clone(&memory.pool));
     Ok(Box::new(steered.map_err(|error| error.to_string())?))
 }

@@ -49,6 +49,8 @@ pub(super) const PATH: Section = Section {
         optional("duplicate", "0.01", "probability"),
         optional("corrupt", "1e-4", "probability"),
         optional("bfd", "\"10ms\"", "1ms to 10s, between packets of BFD"),
+        optional("srv6", "\"direct\"", "segments between the gateways"),
+        optional("srv6_red", "\"direct\"", "likewise, with reduced headers"),
         optional("down", "[\"1s..1.2s\"]", "times in which all is lost"),
     ],
 };

@@ -390,7 +390,8 @@ fn repair(
         match sender.replay.lookup(at, now, guard) {
             Lookup::Resend(frame) => {
                 let other = around.as_ref().and_then(|(outer, port, largest)| {
-                    Some((rerouted(&frame, outer, *largest, &common.pool)?, *port))
+                    let way = (outer, *largest);
+                    Some((rerouted(&frame, &sender.outer, way, &common.pool)?, *port))
                 });
                 let (frame, port) = other.unwrap_or_else(|| {
                     let mac = sender.outer.next_hop();

@@ -13,7 +13,7 @@ use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::detour::detour;
 use super::hops::rerouted;
-use super::own::send_short;
+use super::own::send_within;
 use super::peer::{Peer, Sender, Timer};
 use super::settings::{BfdSettings, PeerSettings, Settings};
 use super::{Common, Gateway};
@@ -313,12 +313,14 @@ pub(super) fn tend(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut
 fn speak(common: &mut Common, peer: &mut Peer, path: usize, now: Time, queues: &mut [TxQueue]) {
     let Some(path) = peer.health.paths.get_mut(path) else { return };
     let Some(watch) = &mut path.watch else { return };
-    let hop = peer.senders.get(path.channels.start).and_then(|sender| sender.hop.mac);
+    let sender = peer.senders.get(path.channels.start);
+    let hop = sender.and_then(|sender| sender.hop.mac);
+    let shell = sender.and_then(|sender| sender.outer.shell());
     while let Some(control) = watch.session.transmit(now) {
         // What is said before the next hop is known is lost, as on a path that is cut.
         let Some((mac, Ok(bytes))) = hop.map(|mac| (mac, control.bytes())) else { continue };
         let Some(frame) = datagram::write(&watch.ends, mac, &bytes) else { continue };
-        watch.sent += u64::from(send_short(common, path.port, &frame, queues));
+        watch.sent += u64::from(send_within(common, path.port, &frame, shell, queues));
     }
 }
 
@@ -431,7 +433,8 @@ fn send_channel_again(
         sender.again = Some((at.next(), end));
         let Lookup::Resend(frame) = sender.replay.lookup(at, now, 0) else { continue };
         // One that fits no other path waits for its own.
-        let Some(frame) = rerouted(&frame, &outer, largest, &common.pool) else { continue };
+        let way = (&outer, largest);
+        let Some(frame) = rerouted(&frame, &sender.outer, way, &common.pool) else { continue };
         let bytes = frame.len();
         if queue.push_urgent(frame).is_ok() {
             common.counters.resent.add(bytes);

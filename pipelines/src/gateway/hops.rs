@@ -10,9 +10,11 @@ use super::own::send_short;
 use super::peer::{Peer, Timer};
 use super::{Common, Gateway, Mac, NextHop, Role, Settings};
 use crate::local::{Neighbour, Neighbours};
+use crate::tunnel::ecn;
 use crate::tunnel::header::HEADER_LEN;
 use crate::tunnel::outer::Outer;
 
+const ETHERNET_LEN: usize = 14;
 /// Questions that one call may send, and how long the others wait then.
 const ASKS: usize = 16;
 const PACE: Nanos = 10 * MILLISECOND;
@@ -137,16 +139,21 @@ pub(super) fn readdressed(frame: Frame, mac: Mac, pool: &Pool) -> Frame {
     if frame.head().starts_with(&mac) { frame } else { copy_to(frame, mac, pool) }
 }
 
-/// A tunnel packet that is sent again, by another channel's way: its outer headers are those of
-/// that one, `outer`, and its tunnel header stays. `None` without a buffer, or if that way does not
-/// carry so many bytes: `largest` behind the tunnel header.
+/// A tunnel packet that is sent again, by another channel's way: its outer headers were those of
+/// `from` and are those of `to`, and its tunnel header stays. `None` without a buffer, or if that way
+/// does not carry so many bytes: `largest` behind the tunnel header.
 #[cold]
-pub(super) fn rerouted(frame: &Frame, outer: &Outer, largest: usize, pool: &Pool) -> Option<Frame> {
+pub(super) fn rerouted(
+    frame: &Frame,
+    from: &Outer,
+    (to, largest): (&Outer, usize),
+    pool: &Pool,
+) -> Option<Frame> {
     let mut packet = copy(frame, pool)?;
-    let tos = outer.tos(packet.head());
-    let header = packet.head().get(outer.len()..)?.first_chunk::<HEADER_LEN>().copied()?;
-    let bare = packet.trim_front(outer.len() + HEADER_LEN) && packet.len() <= largest;
-    (bare && outer.encapsulate(&mut packet, &header, tos)).then(|| packet.freeze())
+    let tos = ecn::tos(packet.head().get(ETHERNET_LEN..)?)?;
+    let header = packet.head().get(from.len()..)?.first_chunk::<HEADER_LEN>().copied()?;
+    let bare = packet.trim_front(from.len() + HEADER_LEN) && packet.len() <= largest;
+    (bare && to.encapsulate(&mut packet, &header, tos)).then(|| packet.freeze())
 }
 
 /// The bytes of a frame, which nobody else holds.

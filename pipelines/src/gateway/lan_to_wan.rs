@@ -16,6 +16,7 @@ use super::{Common, Gateway};
 use crate::local::may_concern;
 use crate::recovery::{LanePosition, ReplayAccount};
 use crate::shield::{Carried, Found};
+use crate::transparent::entropy;
 use crate::tunnel::header::{Header, Kind};
 
 impl Gateway {
@@ -75,6 +76,9 @@ impl Gateway {
         let (common, peers) = (&mut self.common, &mut self.peers);
         let Some(peer) = peers.get_mut(index) else { return };
         if !peer.session.is_up(now) {
+            if !common.has_port(peer, class, &mut packet) {
+                return;
+            }
             common.send_without(peer.absent, port, packet, queues);
             return;
         }
@@ -87,6 +91,9 @@ impl Gateway {
             return;
         }
         if peer.streams.is_some() {
+            if !common.has_port(peer, class, &mut packet) {
+                return;
+            }
             common.follow.count(class, tenant, &packet, None, now);
             let bytes = packet.footprint() as u64;
             if common.memory.memory().bytes + bytes > common.settings.recovery.replay_bytes {
@@ -189,7 +196,8 @@ fn number(
     if counts_hops {
         ttl::count_hop(packet.head_mut());
     }
-    let fits = trimmed && sender.outer.encapsulate(&mut packet, &header.bytes(), class.tos & DSCP);
+    let tos = class.tos & common.tos_mask;
+    let fits = trimmed && sender.outer.encapsulate(&mut packet, &header.bytes(), tos);
     if !fits {
         common.counters.drops.count(DropReason::LanNoHeadroom, packet.len());
         return;
@@ -207,10 +215,6 @@ fn number(
         sharing::attend(common, peer, lane, now);
     }
 }
-
-/// The bits of the traffic class that the outer header takes over. ECN stays at Not-ECT: the
-/// compatibility mode of RFC 6040, in which the network drops where it would mark.
-const DSCP: u8 = 0xfc;
 
 /// Lets go of the oldest packets of all channels until `bytes` more fit in the replay buffer.
 #[cold]
@@ -294,6 +298,20 @@ impl Common {
                 self.forward_bare(port, packet, queues);
             }
         }
+    }
+
+    /// Gives a packet the source port of its queue pair, if its peer wants that: before anything
+    /// else looks at it, and with or without a session, so that a queue pair has one port only.
+    /// `false` if there was no buffer: it is counted.
+    #[inline]
+    fn has_port(&mut self, peer: &Peer, class: &Classified, packet: &mut Packet) -> bool {
+        let Some(found) = class.roce.as_ref().filter(|_| peer.spreads_ports) else { return true };
+        let bytes = packet.len();
+        let whole = entropy::spread(packet, found, &self.pool);
+        if !whole {
+            self.counters.drops.count(DropReason::LanNoHeadroom, bytes);
+        }
+        whole
     }
 
     /// Lets go of a packet that is not needed.

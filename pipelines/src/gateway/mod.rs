@@ -60,11 +60,15 @@ use transparent::{arrive, tell};
 
 use crate::recovery::{ReplayAccount, ReplayMemory};
 use crate::shield::Shield;
+use crate::tunnel::ecn;
 use crate::tunnel::outer::{End, Local};
 
 /// What all peers of a gateway share.
 struct Common {
     settings: Settings,
+    /// The bits of the traffic class that outer headers take over: ECN only in normal mode; in the
+    /// compatibility mode of RFC 6040, the network drops where it would mark.
+    tos_mask: u8,
     pool: Rc<Pool>,
     wheel: Wheel,
     memory: ReplayAccount,
@@ -122,8 +126,8 @@ impl Gateway {
         }
         let local = settings.ports.iter().map(|port| {
             let end = End { mac: port.mac, address: settings.address };
-            let (port_number, checksum) = (settings.udp_port, settings.outer_checksum);
-            (port.role == Role::Wan).then_some(Local { end, port: port_number, checksum })
+            let Settings { udp_port: port_number, outer_checksum: checksum, sid, .. } = settings;
+            (port.role == Role::Wan).then_some(Local { end, port: port_number, checksum, sid })
         });
         let local = local.collect();
         let memory = ReplayAccount::new(tenancy::replay_shares(&settings));
@@ -140,8 +144,10 @@ impl Gateway {
         let pauses = Pauses::new(&settings, TimerId(timers + 2)).map(Box::new);
         let path_events = VecDeque::new();
         let absorbed = None;
+        let tos_mask = if settings.ecn { 0xff } else { !ecn::MASK };
         let common = Common {
             settings,
+            tos_mask,
             pool,
             wheel,
             memory,

@@ -1,12 +1,13 @@
 //! What other stations ask of the gateway itself.
 
 use dataplane::drops::DropReason;
-use dataplane::memory::Packet;
+use dataplane::memory::{Frame, Packet};
 use dataplane::port::TxQueue;
 use dataplane::time::Time;
 
 use super::{Common, Gateway, NextHop, Role, Settings};
 use crate::local::{Heard, Limit, Said, Sender, Station, Wants, link_local};
+use crate::tunnel::srv6::Shell;
 
 /// Answers a second: to ARP and neighbour discovery, and to echo requests.
 const ANSWERS: u32 = 1_000;
@@ -145,7 +146,22 @@ pub(super) fn send_short(
     frame: &[u8],
     queues: &mut [TxQueue],
 ) -> bool {
-    send(common, port, frame, true, queues)
+    send_within(common, port, frame, None, queues)
+}
+
+/// Sends a frame before what waits, within the SRv6 of its path if that has any; `false`, and
+/// counted, if there is no buffer or no room.
+pub(super) fn send_within(
+    common: &mut Common,
+    port: usize,
+    frame: &[u8],
+    shell: Option<&Shell>,
+    queues: &mut [TxQueue],
+) -> bool {
+    let packet = common.pool.copy(frame).and_then(|mut packet| {
+        shell.is_none_or(|shell| shell.put_on(&mut packet)).then(|| packet.freeze())
+    });
+    queue(common, port, packet, frame.len(), true, queues)
 }
 
 /// Sends a frame of our own; `false`, and counted, if there is no buffer or no room.
@@ -156,20 +172,32 @@ fn send(
     urgent: bool,
     queues: &mut [TxQueue],
 ) -> bool {
-    let Some(packet) = common.pool.copy(frame) else {
-        common.counters.drops.count(DropReason::ControlNoBuffer, frame.len());
+    let packet = common.pool.copy(frame).map(Packet::freeze);
+    queue(common, port, packet, frame.len(), urgent, queues)
+}
+
+/// Queues a frame of our own; `false`, and its `bytes` counted, if there is none or no room.
+fn queue(
+    common: &mut Common,
+    port: usize,
+    frame: Option<Frame>,
+    bytes: usize,
+    urgent: bool,
+    queues: &mut [TxQueue],
+) -> bool {
+    let Some(frame) = frame else {
+        common.counters.drops.count(DropReason::ControlNoBuffer, bytes);
         return false;
     };
-    let packet = packet.freeze();
     let sent = queues.get_mut(port).is_some_and(|queue| match urgent {
-        true => queue.push_urgent(packet).is_ok(),
-        false => queue.push(packet).is_ok(),
+        true => queue.push_urgent(frame).is_ok(),
+        false => queue.push(frame).is_ok(),
     });
     if !sent {
         let role = common.settings.ports.get(port).map(|port| port.role);
         let lan = role == Some(Role::Lan);
         let reason = if lan { DropReason::LanQueueFull } else { DropReason::WanQueueFull };
-        common.counters.drops.count(reason, frame.len());
+        common.counters.drops.count(reason, bytes);
     }
     sent
 }

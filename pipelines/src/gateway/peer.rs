@@ -22,7 +22,7 @@ use crate::local::Neighbours;
 use crate::paths::Paths;
 use crate::recovery::{Confirmations, Holes, Order, OrderLimits, Replay, Rtt, Seq};
 use crate::shield::Carried;
-use crate::tunnel::outer::{End, Outer, ip_overhead};
+use crate::tunnel::outer::{End, Outer};
 
 /// Most lanes a peer may announce: the header has 16 bits for them.
 pub(super) const MAX_LANES: u32 = 65_536;
@@ -100,6 +100,7 @@ pub(super) struct Peer {
     pub(super) carry: Carry,
     pub(super) ttl: Ttl,
     pub(super) absent: Absent,
+    pub(super) spreads_ports: bool,
     pub(super) lan: usize,
     pub(super) session: Session,
     pub(super) health: Health,
@@ -300,6 +301,7 @@ impl Peer {
             carry: peer.carry,
             ttl: peer.ttl,
             absent: peer.absent,
+            spreads_ports: peer.source_port_entropy && peer.numbering != Numbering::Tunnel,
             lan: peer.lan,
             session: Session::new(&peer.key, nonce, rtt, now),
             health: Health::new(settings, peer, index, nonce, now),
@@ -405,14 +407,13 @@ fn senders(
             let from = End { mac: port.mac, address: settings.address };
             let hop = Hop::new(neighbours, path.port, path.next_hop, now);
             let to = End { mac: hop.mac.unwrap_or_default(), address: peer.address };
-            let overhead = ip_overhead(settings.address);
             senders.push(Sender {
-                outer: Outer::new(from, to, settings.udp_port, channel, settings.outer_checksum),
+                outer: settings.outer(path, (from, to), channel),
                 hop,
                 path: number,
                 port: path.port,
                 mtu: path.mtu as usize,
-                largest: (path.mtu as usize).saturating_sub(overhead),
+                largest: settings.largest(path),
                 replay: Replay::new(settings.recovery.replay_packets),
                 confirmations: Confirmations::default(),
                 rtt,

@@ -1,7 +1,7 @@
 //! What a gateway is told when it is made. Plain values, translated from the configuration by the
 //! caller; [`Settings::check`] refuses what the code below could not work with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 
@@ -10,6 +10,10 @@ use super::tenancy::least_lanes;
 use crate::flows;
 use crate::queueing::{Rate, TenantQueues};
 use crate::tenant::{self, TenantSettings};
+use crate::tunnel::label::flow_label;
+use crate::tunnel::outer::{End, Outer, ip_overhead};
+use crate::tunnel::srv6::Shell;
+pub use crate::tunnel::srv6::{Encapsulation, MAX_SEGMENTS, Segments};
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
@@ -141,6 +145,8 @@ pub struct PathSettings {
     pub mtu: u32,
     /// Whether, and how, BFD watches it.
     pub bfd: Option<BfdSettings>,
+    /// What is around packets on it.
+    pub encapsulation: Encapsulation,
 }
 
 /// How BFD (RFC 5880) watches a path.
@@ -195,6 +201,8 @@ pub struct PeerSettings {
     pub absent: Absent,
     /// The LAN port that what it sends us leaves by, an index into [`Settings::ports`].
     pub lan: usize,
+    /// With transparent numbering, whether each queue pair gets a UDP source port of its own.
+    pub source_port_entropy: bool,
     /// Pre-shared key of the control messages: 16 to 64 bytes.
     pub key: Vec<u8>,
     /// Order domains; a power of two, 1 to 65,536. Both sides may differ.
@@ -285,6 +293,11 @@ impl Default for RecoverySettings {
 pub struct Settings {
     /// Our outer address.
     pub address: IpAddr,
+    /// Our SID: what is sent to it is taken out of SRv6. Without one, nothing is.
+    pub sid: Option<Ipv6Addr>,
+    /// Whether outer headers take over the ECN field (RFC 6040, normal mode), or are not ECN-capable
+    /// (compatibility mode). Marks that come are honoured in either case.
+    pub ecn: bool,
     /// Outer UDP destination port of tunnels to this worker, and of those it sends.
     pub udp_port: u16,
     /// Whether outer UDP checksums are computed, and demanded.
@@ -335,6 +348,31 @@ impl Settings {
     pub(crate) fn has_shield(&self) -> bool {
         let transparent = |peer: &PeerSettings| peer.numbering != Numbering::Tunnel;
         self.recovery.shield || self.peers.iter().any(transparent)
+    }
+
+    /// The source address of SRv6: our own, or our SID if that is not of IPv6.
+    pub(crate) fn srv6_source(&self) -> Option<Ipv6Addr> {
+        match self.address {
+            IpAddr::V6(ours) => Some(ours),
+            IpAddr::V4(_) => self.sid,
+        }
+    }
+
+    /// The headers around packets of `channel`, of `path`.
+    pub(crate) fn outer(&self, path: &PathSettings, (from, to): (End, End), channel: u8) -> Outer {
+        let outer = Outer::new(from, to, self.udp_port, channel, self.outer_checksum);
+        let Encapsulation::Srv6(segments) = &path.encapsulation else { return outer };
+        let label = flow_label(from.address, to.address, channel);
+        let source = self.srv6_source();
+        let shell = source.and_then(|source| Shell::new(from.mac, source, segments, label));
+        debug_assert!(shell.is_some(), "the settings have been checked");
+        outer.within(shell)
+    }
+
+    /// Bytes that fit behind the tunnel header on a path.
+    pub(crate) fn largest(&self, path: &PathSettings) -> usize {
+        let overhead = ip_overhead(self.address) + path.encapsulation.shell_len();
+        (path.mtu as usize).saturating_sub(overhead)
     }
 
     /// # Errors
@@ -409,6 +447,14 @@ impl Settings {
             }
             if path.weight == 0 || path.channels == 0 {
                 return fail(format!("path {}: weight and channels are at least 1", path.name));
+            }
+            if let Encapsulation::Srv6(segments) = &path.encapsulation {
+                if !(1..=MAX_SEGMENTS).contains(&segments.list.len()) {
+                    return fail(format!("path {}: 1 to {MAX_SEGMENTS} segments", path.name));
+                }
+                if self.srv6_source().is_none() {
+                    return fail(format!("path {}: SRv6, and no IPv6 address or SID", path.name));
+                }
             }
             let intervals = MILLISECOND..=10_000 * MILLISECOND;
             let is_sound = |bfd: BfdSettings| {

@@ -7,6 +7,7 @@ mod pauses;
 mod properties;
 mod queues;
 mod roce;
+mod srv6;
 mod status;
 mod tenants;
 mod transparent;
@@ -33,6 +34,8 @@ fn settings(own: u8, peer: u8) -> Settings {
     let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
     Settings {
         address: [192, 0, 2, own].into(),
+        sid: None,
+        ecn: true,
         udp_port: 4_794,
         outer_checksum: true,
         oversize: Oversize::Drop,
@@ -46,6 +49,7 @@ fn settings(own: u8, peer: u8) -> Settings {
             ttl: Ttl::Wire,
             absent: Absent::Forward,
             lan: LAN,
+            source_port_entropy: false,
             key: b"a key of the pair".to_vec(),
             lanes: 16,
             paths: vec![PathSettings {
@@ -57,6 +61,7 @@ fn settings(own: u8, peer: u8) -> Settings {
                 channels: 2,
                 mtu: 1_500,
                 bfd: None,
+                encapsulation: Encapsulation::Udp,
             }],
             sharing: Sharing::default(),
         }],
@@ -80,7 +85,12 @@ struct Side {
 
 impl Side {
     fn new(settings: Settings, seed: u64, now: Time) -> Self {
-        let cut = PoolSettings { buffers: 1 << 14, buffer_bytes: 1_024, headroom: 128 };
+        // Room for SRv6 only where there is any: bounds count whole buffers.
+        let paths = settings.peers.iter().flat_map(|peer| &peer.paths);
+        let shells = paths.map(|path| path.encapsulation.shell_len() as u32);
+        let shell = shells.max().unwrap_or(0);
+        let (buffer_bytes, headroom) = (1_024 + shell, 128 + shell);
+        let cut = PoolSettings { buffers: 1 << 14, buffer_bytes, headroom };
         let pool = Rc::new(Pool::new(cut).expect("valid"));
         let mut queues = vec![TxQueue::new(512)];
         queues.resize_with(settings.ports.len(), || TxQueue::new(4_096));

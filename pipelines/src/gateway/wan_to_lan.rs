@@ -11,6 +11,7 @@ use super::transparent::arrive;
 use super::{Common, Gateway, control};
 use crate::local::may_concern;
 use crate::recovery::{Arrival, Bound, LanePosition, Placement};
+use crate::tunnel::ecn;
 use crate::tunnel::header::{HEADER_LEN, Header, Kind};
 use crate::tunnel::outer::{Incoming, Local};
 
@@ -25,18 +26,25 @@ impl Gateway {
         now: Time,
         queues: &mut [TxQueue],
     ) {
-        for packet in burst.drain(..) {
+        for mut packet in burst.drain(..) {
             self.common.counters.wan_rx.add(packet.len());
+            let opened = local.open(&mut packet);
+            if let Some(Err(reason)) = opened {
+                self.common.counters.drops.count(reason, packet.len());
+                continue;
+            }
             let drop = match local.recognise(&packet) {
-                Incoming::Tunnel { source, offset, end } => match self.peer_at(source) {
+                Incoming::Tunnel { source, offset, end, ecn } => match self.peer_at(source) {
                     Some(index) => {
                         let Some(peer) = self.peers.get_mut(index) else { continue };
-                        let span = (offset, end);
-                        tunnelled(&mut self.common, peer, packet, span, now, queues);
+                        let part = Part { offset, end, ecn };
+                        tunnelled(&mut self.common, peer, packet, part, now, queues);
                         continue;
                     }
                     None => DropReason::WanUnknownPeer,
                 },
+                // Nobody is to reach the LAN through our SID but gateways.
+                Incoming::Bare if opened.is_some() => DropReason::WanSrv6,
                 Incoming::Bare => {
                     let packet = match may_concern(packet.head()) {
                         true => self.heed(port, packet, now, queues),
@@ -113,13 +121,22 @@ impl Gateway {
     }
 }
 
-/// A packet of the tunnel with `peer`; its tunnel header begins and its bytes end at `span`.
+/// The part of a frame that is a tunnel packet: where its tunnel header begins, where it ends, and
+/// what the network marked it with.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    offset: usize,
+    end: usize,
+    ecn: u8,
+}
+
+/// A packet of the tunnel with `peer`.
 #[inline]
 fn tunnelled(
     common: &mut Common,
     peer: &mut Peer,
     mut packet: Packet,
-    (offset, end): (usize, usize),
+    Part { offset, end, ecn }: Part,
     now: Time,
     queues: &mut [TxQueue],
 ) {
@@ -165,7 +182,7 @@ fn tunnelled(
         receiver.confirm_at = now.after(common.settings.recovery.ack_delay);
     }
     peer.touched |= 1 << channel;
-    if let Some(mut packet) = common.decapsulate(peer, packet, header.kind) {
+    if let Some(mut packet) = common.decapsulate(peer, packet, header.kind, ecn) {
         common.tenancy.unpacked(peer.lan, &mut packet);
         place(common, peer, header.at, packet, now, queues);
         return;
@@ -178,11 +195,22 @@ fn tunnelled(
 }
 
 impl Common {
-    /// Takes the tunnel header off, and puts an Ethernet header on if none was carried.
+    /// Takes the tunnel header off, and puts an Ethernet header on if none was carried. The outer
+    /// header had the ECN field `ecn`.
     #[inline]
-    fn decapsulate(&mut self, peer: &Peer, mut packet: Packet, kind: Kind) -> Option<Packet> {
+    fn decapsulate(
+        &mut self,
+        peer: &Peer,
+        mut packet: Packet,
+        kind: Kind,
+        ecn: u8,
+    ) -> Option<Packet> {
         let trimmed = packet.trim_front(HEADER_LEN);
         debug_assert!(trimmed, "the header was read from here");
+        if ecn::may_change(ecn) && !is_marked(&mut packet, kind, ecn) {
+            self.counters.drops.count(DropReason::WanCe, packet.len());
+            return None;
+        }
         let ethertype = match kind {
             Kind::Ethernet | Kind::Control => return Some(packet),
             Kind::Ipv4 => [0x08, 0x00],
@@ -236,6 +264,20 @@ impl Common {
             false => self.counters.drops.count(DropReason::LanQueueFull, bytes),
         }
     }
+}
+
+/// Hands what the network marked the outer header with, `ecn`, on to what was carried: its IP header
+/// if it has one. `false` if it is to be dropped.
+#[cold]
+fn is_marked(packet: &mut Packet, kind: Kind, ecn: u8) -> bool {
+    let ip = match kind {
+        Kind::Ipv4 | Kind::Ipv6 | Kind::Control => Some(0),
+        Kind::Ethernet => classify(packet.head())
+            .ok()
+            .and_then(|class| (class.ip_version != 0).then_some(usize::from(class.ip_offset))),
+    };
+    let ip = ip.and_then(|at| packet.head_mut().get_mut(at..));
+    ecn::unwrap(ip.unwrap_or_default(), ecn)
 }
 
 /// Puts a packet in its place: delivers it and what waited for it, or holds it.

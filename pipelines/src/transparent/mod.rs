@@ -14,6 +14,7 @@
 //! What is not of a reliable connection
 //! has no number that would show its loss.
 
+pub(crate) mod entropy;
 mod extend;
 pub(crate) mod inbound;
 pub(crate) mod log;

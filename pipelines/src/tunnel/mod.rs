@@ -3,7 +3,10 @@
 
 pub mod auth;
 pub mod control;
+pub mod ecn;
 pub mod header;
+pub mod label;
 pub mod outer;
+pub mod srv6;
 pub mod stops;
 pub mod streams;

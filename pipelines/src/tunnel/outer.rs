@@ -1,14 +1,20 @@
-//! The headers around a tunnel packet: Ethernet, IPv4 or IPv6, UDP.
+//! The headers around a tunnel packet: Ethernet, IPv4 or IPv6, UDP; and SRv6 around these, on paths
+//! that have it.
 //!
 //! A channel is one 5-tuple, so its outer headers are a template; a packet costs a copy of it and
-//! a few fields. The UDP source port names the channel, the destination port the far worker.
+//! a few fields. The UDP source port names the channel, the destination port the far worker; so
+//! does the flow label of IPv6.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use arrayvec::ArrayVec;
+use dataplane::drops::DropReason;
 use dataplane::memory::Packet;
 
+use super::ecn;
 use super::header::HEADER_LEN;
+use super::label::flow_label;
+use super::srv6::{self, Shell};
 use crate::checksum::{Sum, finish};
 use crate::gateway::Mac;
 
@@ -21,8 +27,8 @@ const UDP: u8 = 17;
 const FIRST_SOURCE_PORT: u16 = 49_152;
 const TTL: u8 = 64;
 
-/// Bytes the outer headers and the tunnel header add to a packet, Ethernet header included: what a
-/// buffer needs as headroom.
+/// Bytes the outer headers and the tunnel header add to a packet, Ethernet header included and SRv6
+/// not: with that, what a buffer needs as headroom.
 pub const MAX_OVERHEAD: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + HEADER_LEN;
 
 /// Bytes the tunnel adds to what it carries, counted as an IP packet is against an MTU.
@@ -41,6 +47,8 @@ pub struct Outer {
     ip_sum: Sum,
     /// Of pseudo header and ports, without the lengths.
     udp_sum: Sum,
+    /// What is around all that.
+    shell: Option<Shell>,
 }
 
 const OVER_IPV4: usize = ETHERNET_LEN + IPV4_LEN + UDP_LEN;
@@ -77,7 +85,10 @@ impl Outer {
         // IPv4: not fragmented, never to be, so the identification means nothing (RFC 6864).
         match from.address {
             IpAddr::V4(_) => put(&[8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, TTL, UDP, 0, 0]),
-            IpAddr::V6(_) => put(&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, UDP, TTL]),
+            IpAddr::V6(_) => {
+                let [_, l0, l1, l2] = flow_label(from.address, to.address, channel).to_be_bytes();
+                put(&[0x86, 0xdd, 0x60, l0, l1, l2, 0, 0, UDP, TTL]);
+            }
         }
         let mut udp_sum = Sum::of(&[0, UDP]).and_word(source).and_word(port);
         for address in [from.address, to.address] {
@@ -97,7 +108,20 @@ impl Outer {
             (Some(ipv4), _) => Template::Ipv4(*ipv4),
             _ => unreachable!("both families fill at least the IPv4 template"),
         };
-        Self { template, checksum: checksum || !from.address.is_ipv4(), ip_sum, udp_sum }
+        let checksum = checksum || !from.address.is_ipv4();
+        Self { template, checksum, ip_sum, udp_sum, shell: None }
+    }
+
+    /// These headers within SRv6, if there is any.
+    #[must_use]
+    pub fn within(self, shell: Option<Shell>) -> Self {
+        Self { shell, ..self }
+    }
+
+    /// The SRv6 around them, if there is.
+    #[must_use]
+    pub fn shell(&self) -> Option<&Shell> {
+        self.shell.as_ref()
     }
 
     fn template(&self) -> &[u8] {
@@ -117,17 +141,7 @@ impl Outer {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "headers are never empty")]
     pub fn len(&self) -> usize {
-        self.template().len()
-    }
-
-    /// The type of service or traffic class in headers of the same family; 0 if there are none.
-    #[must_use]
-    pub fn tos(&self, head: &[u8]) -> u8 {
-        match (&self.template, head.get(14..16)) {
-            (Template::Ipv4(_), Some(&[_, tos])) => tos,
-            (Template::Ipv6(_), Some(&[high, low])) => high << 4 | low >> 4,
-            _ => 0,
-        }
+        self.template().len() + self.shell.as_ref().map_or(0, Shell::len)
     }
 
     /// Sends packets to another Ethernet address from now on. No checksum covers it.
@@ -170,14 +184,24 @@ impl Outer {
                 };
                 *outer = *template;
                 inner.copy_from_slice(tunnel);
-                outer[14] = 0x60 | tos >> 4;
-                outer[15] = tos << 4;
+                let class = u16::from_be_bytes([outer[14], outer[15]]) | u16::from(tos) << 4;
+                outer[14..16].copy_from_slice(&class.to_be_bytes());
                 outer[18..20].copy_from_slice(&udp_len.to_be_bytes());
                 outer[58..60].copy_from_slice(&udp_len.to_be_bytes());
                 outer[60..62].copy_from_slice(&checksum.to_be_bytes());
             }
         }
-        true
+        match &self.shell {
+            None => true,
+            Some(shell) => self.put_on(shell, packet),
+        }
+    }
+
+    /// Puts SRv6 around what was just encapsulated. `false`, and the packet is what it was before
+    /// that, if there is no room.
+    fn put_on(&self, shell: &Shell, packet: &mut Packet) -> bool {
+        let done = shell.put_on(packet);
+        done || !packet.trim_front(self.template().len() + HEADER_LEN)
     }
 
     /// The UDP checksum over tunnel header and packet.
@@ -202,6 +226,8 @@ pub enum Incoming {
         offset: usize,
         /// Bytes of the frame that belong to it; Ethernet padding lies behind.
         end: usize,
+        /// The ECN field of the outer header.
+        ecn: u8,
     },
     /// Sent to our tunnel, and cannot be read.
     Malformed,
@@ -222,9 +248,35 @@ pub struct Local {
     pub port: u16,
     /// Whether a packet without a UDP checksum is refused.
     pub checksum: bool,
+    /// Our SID: what is sent to it is taken out of SRv6.
+    pub sid: Option<Ipv6Addr>,
+}
+
+/// The outer IP header of a UDP datagram.
+struct Carrier {
+    source: IpAddr,
+    /// Offset of the datagram in the frame, and its bytes as the header says.
+    offset: usize,
+    length: usize,
+    ecn: u8,
 }
 
 impl Local {
+    /// Takes a frame out of SRv6 if it was sent to our SID; `None`, and nothing changes, if not.
+    ///
+    /// # Errors
+    /// Why it is dropped.
+    #[inline]
+    #[must_use]
+    pub fn open(&self, packet: &mut Packet) -> Option<Result<(), DropReason>> {
+        let sid = self.sid?;
+        if packet.head().get(12..14) == Some(&[0x86, 0xdd]) {
+            srv6::open(packet, sid)
+        } else {
+            None
+        }
+    }
+
     /// Tells what a frame received from the WAN is. What is addressed to our Ethernet address is
     /// never [`Incoming::Bare`]: a header damaged on its way does not make a packet the LAN's.
     #[inline]
@@ -261,16 +313,14 @@ impl Local {
         if finish(Sum::of_header(ip)) != 0 || u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff != 0 {
             return Some(Incoming::Malformed);
         }
-        let source = IpAddr::from([ip[12], ip[13], ip[14], ip[15]]);
+        let carrier = Carrier {
+            source: IpAddr::from([ip[12], ip[13], ip[14], ip[15]]),
+            offset: ETHERNET_LEN + IPV4_LEN,
+            length: total.checked_sub(IPV4_LEN)?,
+            ecn: ip[1] & ecn::MASK,
+        };
         let pseudo = || Sum::of(&[0, UDP]).and(&ip[12..20]);
-        Some(self.udp(
-            packet,
-            source,
-            udp,
-            ETHERNET_LEN + IPV4_LEN,
-            total.checked_sub(IPV4_LEN)?,
-            pseudo,
-        ))
+        Some(self.udp(packet, &carrier, udp, pseudo))
     }
 
     fn ipv6(&self, packet: &Packet, ip: &[u8], ours: [u8; 16]) -> Option<Incoming> {
@@ -282,23 +332,26 @@ impl Local {
         if udp[2..4] != self.port.to_be_bytes() {
             return None;
         }
-        let length = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
-        let source = IpAddr::from(*ip[8..24].first_chunk::<16>()?);
+        let carrier = Carrier {
+            source: IpAddr::from(*ip[8..24].first_chunk::<16>()?),
+            offset: ETHERNET_LEN + IPV6_LEN,
+            length: usize::from(u16::from_be_bytes([ip[4], ip[5]])),
+            ecn: ip[1] >> 4 & ecn::MASK,
+        };
         let pseudo = || Sum::of(&[0, UDP]).and(&ip[8..40]);
-        Some(self.udp(packet, source, udp, ETHERNET_LEN + IPV6_LEN, length, pseudo))
+        Some(self.udp(packet, &carrier, udp, pseudo))
     }
 
-    /// The UDP datagram at `offset`, of `length` bytes as the IP header says.
+    /// The UDP datagram with the header `udp`.
     #[inline]
     fn udp(
         &self,
         packet: &Packet,
-        source: IpAddr,
+        carrier: &Carrier,
         udp: &[u8; UDP_LEN],
-        offset: usize,
-        length: usize,
         pseudo: impl Fn() -> Sum,
     ) -> Incoming {
+        let &Carrier { source, offset, length, ecn } = carrier;
         let end = offset + length;
         let said = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
         if said != length || length < UDP_LEN + HEADER_LEN || end > packet.len() {
@@ -314,7 +367,7 @@ impl Local {
                 return Incoming::BadChecksum;
             }
         }
-        Incoming::Tunnel { source, offset: offset + UDP_LEN, end }
+        Incoming::Tunnel { source, offset: offset + UDP_LEN, end, ecn }
     }
 }
 
@@ -330,137 +383,4 @@ fn part(packet: &Packet, from: usize, to: usize) -> impl Iterator<Item = &[u8]> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dataplane::memory::{Pool, PoolSettings};
-
-    const TUNNEL: [u8; HEADER_LEN] = [0x11, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
-
-    fn ends(v6: bool) -> (End, End) {
-        let address = |last: u8| -> IpAddr {
-            if v6 {
-                let mut octets = [0x20; 16];
-                octets[15] = last;
-                octets.into()
-            } else {
-                [192, 0, 2, last].into()
-            }
-        };
-        (End { mac: [2; 6], address: address(1) }, End { mac: [4; 6], address: address(2) })
-    }
-
-    /// An encapsulated packet of `len` inner bytes in small segments, and the far side.
-    fn sent(v6: bool, checksum: bool, len: usize) -> (Packet, Local, Vec<u8>) {
-        let settings = PoolSettings { buffers: 64, buffer_bytes: 333, headroom: 99 };
-        let pool = Pool::new(settings).expect("valid");
-        let inner: Vec<u8> = (0..len).map(|i| (i * 31) as u8).collect();
-        let mut packet = pool.copy(&inner).expect("buffers");
-        let (from, to) = ends(v6);
-        let outer = Outer::new(from, to, 4_794, 5, checksum);
-        assert!(outer.encapsulate(&mut packet, &TUNNEL, 0xb8));
-        (packet, Local { end: to, port: 4_794, checksum }, inner)
-    }
-
-    #[test]
-    fn what_is_encapsulated_is_recognised() {
-        for v6 in [false, true] {
-            for checksum in [false, true] {
-                for len in [0, 1, 60, 101, 1_500, 4_097] {
-                    let (mut packet, local, inner) = sent(v6, checksum, len);
-                    let offset = ETHERNET_LEN + if v6 { IPV6_LEN } else { IPV4_LEN } + UDP_LEN;
-                    let source = ends(v6).0.address;
-                    let tunnel = Incoming::Tunnel { source, offset, end: offset + 16 + len };
-                    assert_eq!(local.recognise(&packet), tunnel, "v6 {v6} {checksum} {len}");
-                    assert!(packet.trim_front(offset + HEADER_LEN));
-                    assert!(packet.segments().flatten().eq(&inner));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn headers_are_what_an_independent_parser_reads() {
-        for v6 in [false, true] {
-            let (packet, _, _) = sent(v6, true, 64);
-            let bytes: Vec<u8> = packet.segments().flatten().copied().collect();
-            let sliced = etherparse::SlicedPacket::from_ethernet(&bytes).expect("valid headers");
-            let Some(etherparse::TransportSlice::Udp(udp)) = sliced.transport else { panic!() };
-            let (source, destination) = (FIRST_SOURCE_PORT + 5, 4_794);
-            assert_eq!((udp.source_port(), udp.destination_port()), (source, destination));
-            let header = udp.to_header();
-            let sum = match sliced.net.expect("an IP header") {
-                etherparse::NetSlice::Ipv4(ip) => {
-                    let ip = ip.header().to_header();
-                    assert_eq!(ip.header_checksum, ip.calc_header_checksum());
-                    header.calc_checksum_ipv4(&ip, udp.payload())
-                }
-                etherparse::NetSlice::Ipv6(ip) => {
-                    assert_eq!(ip.header().traffic_class(), 0xb8);
-                    header.calc_checksum_ipv6(&ip.header().to_header(), udp.payload())
-                }
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(sum.expect("short enough"), header.checksum);
-        }
-    }
-
-    #[test]
-    fn no_changed_byte_behind_the_ethernet_header_passes() {
-        for v6 in [false, true] {
-            let (mut packet, local, _) = sent(v6, true, 150);
-            // IPv6 protects neither its traffic class, flow label nor hop limit: nothing we use.
-            let free = |at: usize| v6 && (at < ETHERNET_LEN + 4 || at == ETHERNET_LEN + 7);
-            for at in ETHERNET_LEN..packet.head().len() {
-                for flip in [0x01, 0x80, 0xff] {
-                    packet.head_mut()[at] ^= flip;
-                    let seen = local.recognise(&packet);
-                    let passed = matches!(seen, Incoming::Tunnel { .. });
-                    assert!(!passed || free(at), "v6 {v6}, byte {at} ^ {flip:#x}");
-                    assert_ne!(seen, Incoming::Bare);
-                    packet.head_mut()[at] ^= flip;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn truncated_frames_and_others_traffic_are_told_apart() {
-        let (mut packet, local, _) = sent(false, true, 100);
-        for len in (0..packet.len()).rev() {
-            packet.truncate(len);
-            assert!(!matches!(local.recognise(&packet), Incoming::Tunnel { .. } | Incoming::Bare));
-        }
-        let (mut packet, local, _) = sent(false, true, 100);
-        packet.head_mut()[..6].copy_from_slice(&[9; 6]);
-        packet.head_mut()[33] ^= 1;
-        assert_eq!(local.recognise(&packet), Incoming::Bare);
-    }
-
-    #[test]
-    fn ethernet_padding_is_not_part_of_the_packet() {
-        let settings = PoolSettings { buffers: 4, buffer_bytes: 512, headroom: 99 };
-        let pool = Pool::new(settings).expect("valid");
-        let mut packet = pool.copy(b"x").expect("buffers");
-        let (from, to) = ends(false);
-        assert!(Outer::new(from, to, 9, 0, true).encapsulate(&mut packet, &TUNNEL, 0));
-        let end = packet.len();
-        assert!(packet.append(&pool, &[0xaa; 17]));
-        let local = Local { end: to, port: 9, checksum: true };
-        let Incoming::Tunnel { end: seen, .. } = local.recognise(&packet) else { panic!() };
-        assert_eq!(seen, end);
-    }
-
-    #[test]
-    fn what_has_no_room_is_refused_unchanged() {
-        let settings = PoolSettings { buffers: 300, buffer_bytes: 256, headroom: 40 };
-        let pool = Pool::new(settings).expect("valid");
-        let (from, to) = ends(false);
-        let outer = Outer::new(from, to, 9, 0, true);
-        let mut packet = pool.copy(b"x").expect("buffers");
-        assert!(!outer.encapsulate(&mut packet, &TUNNEL, 0));
-        assert_eq!(packet.len(), 1);
-        let mut huge = pool.copy(&[0; 65_500]).expect("buffers");
-        assert!(!outer.encapsulate(&mut huge, &TUNNEL, 0));
-        assert_eq!(huge.len(), 65_500);
-    }
-}
+mod tests;

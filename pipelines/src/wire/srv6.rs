@@ -127,6 +127,26 @@ impl Header<'_> {
     }
 }
 
+/// Moves an IPv6 packet on to its next segment, as the endpoint of the present one does (`End`:
+/// RFC 8986, section 4.1). `false`, and nothing changes, if it has no routing header directly behind
+/// the fixed one, or no segment is left.
+#[must_use]
+pub fn visit(packet: &mut [u8]) -> bool {
+    const FIXED: usize = super::ipv6::HEADER_LEN;
+    let Some((fixed, rest)) = packet.split_at_mut_checked(FIXED) else { return false };
+    if fixed.get(6) != Some(&super::ipv6::next::ROUTING) {
+        return false;
+    }
+    let next = View::parse(rest).ok().and_then(|view| {
+        let left = view.segments_left().checked_sub(1)?;
+        Some((left, *view.segments().get(usize::from(left))?))
+    });
+    let Some(((left, segment), place)) = next.zip(rest.get_mut(3)) else { return false };
+    *place = left;
+    fixed.iter_mut().skip(FIXED - SEGMENT_LEN).zip(segment).for_each(|(to, from)| *to = from);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +178,29 @@ mod tests {
         let view = View::parse(&bytes).expect("a header");
         assert_eq!((view.next_header(), view.segments_left(), view.last_entry()), (4, 1, 1));
         assert_eq!((view.flags(), view.tag()), (0x20, 0x1234));
+    }
+
+    #[test]
+    fn a_packet_visits_its_segments_in_turn() {
+        let (first, second, last) = ([1; 16], [2; 16], [3; 16]);
+        for list in [&[last, second, first][..], &[last, second]] {
+            let mut packet = vec![0; 40 + FIXED_LEN + list.len() * SEGMENT_LEN];
+            let (fixed, rest) = packet.split_at_mut(40);
+            fixed[6] = 43;
+            fixed[24..].copy_from_slice(&first);
+            let header =
+                Header { next_header: 4, segments_left: 2, flags: 0, tag: 0, segments: list };
+            assert!(header.write(rest).is_ok());
+            for (left, segment) in [(1, second), (0, last)] {
+                assert!(visit(&mut packet));
+                assert_eq!((packet[43], &packet[24..40]), (left, &segment[..]));
+            }
+            let arrived = packet.clone();
+            assert!(!visit(&mut packet), "it is at its end");
+            packet[6] = 17;
+            assert!(!visit(&mut packet) && !visit(&mut packet[..39]));
+            assert_eq!(packet[7..], arrived[7..]);
+        }
     }
 
     #[test]

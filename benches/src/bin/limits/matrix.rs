@@ -160,7 +160,7 @@ impl Case {
             burst: self.burst,
             ..Impairments::default()
         };
-        let path = PathScenario { name: "p1".into(), does, bfd: None };
+        let path = PathScenario { name: "p1".into(), does, ..PathScenario::default() };
         let scenario = Scenario::traffic(traffic, vec![path], 1);
         let numbering = match self.mode {
             Mode::Transparent => Numbering::Transparent { check_icrc: true },

@@ -129,10 +129,9 @@ fn trap_36_congestion_marks_are_neither_cleared_nor_made() {
             outer.extend(carried(frame).map(|_| frame[15]));
             vec![(DELAY, frame.to_vec())]
         });
-        // A tunnel's own headers ask for no marks (RFC 6040, section 4.1, compatibility mode), so
-        // the network drops instead, and that is repaired.
-        let expected = services.clone().map(|tos| if tunnel { tos & 0xfc } else { tos });
-        assert_eq!(outer, expected.collect::<Vec<_>>());
+        // A tunnel's own headers ask for marks where what they carry does (RFC 6040, section 4.1,
+        // normal mode). What becomes of marks is in [`super::super::srv6`].
+        assert_eq!(outer, services.clone().collect::<Vec<_>>(), "tunnel {tunnel}");
         assert_eq!(bed.sides[1].delivered, frames);
         bed.assert_settled();
     }
@@ -147,4 +146,57 @@ fn trap_36_congestion_marks_are_neither_cleared_nor_made() {
     assert_eq!(bed.sides[1].delivered, [of_service(26 << 2 | 3, write(100))]);
     assert_eq!(bed.counters(0).resent.packets, 0);
     bed.assert_settled();
+}
+
+/// A packet as it would be from another source port.
+fn from_port(port: [u8; 2], mut frame: Vec<u8>) -> Vec<u8> {
+    frame[34..36].copy_from_slice(&port);
+    sealed(frame, 14)
+}
+
+#[test]
+fn trap_33_a_queue_pair_has_one_source_port_whatever_is_sent_again() {
+    let mut bed = up(|settings| settings.peers[0].source_port_entropy = true);
+    // Two queue pairs, and then what the first one's RNIC repeats.
+    let one: Vec<_> = (100..110).map(write).collect();
+    let two: Vec<_> = one.iter().map(|frame| to(9, frame.clone())).collect();
+    for frame in one.iter().chain(&two) {
+        bed.host(0, frame);
+    }
+    let mut lost = 0;
+    let mut wire = Vec::new();
+    let mut some_lost = |_: u64, frame: &[u8]| {
+        if is_ours(frame) {
+            return vec![(DELAY, frame.to_vec())];
+        }
+        wire.push(frame.to_vec());
+        lost += u32::from(wire.len() % 7 == 3);
+        if wire.len() % 7 == 3 { vec![] } else { vec![(DELAY, frame.to_vec())] }
+    };
+    bed.run(80 * MILLISECOND, &mut some_lost);
+    // An RNIC that comes back to it much later.
+    bed.host(0, &one[9]);
+    bed.run(80 * MILLISECOND, &mut some_lost);
+    assert!(lost > 2 && bed.counters(0).resent.packets > 0);
+    let qp = |frame: &[u8]| frame[49];
+    let port = |qp_of: u8| {
+        let ports =
+            wire.iter().filter(|frame| qp(frame) == qp_of).map(|frame| [frame[34], frame[35]]);
+        let ports: std::collections::BTreeSet<_> = ports.collect();
+        assert_eq!(ports.len(), 1, "first copies and others alike");
+        ports.into_iter().next().expect("one")
+    };
+    let (first, second) = (port(qp(&one[0])), port(9));
+    assert_ne!(first, second);
+    assert!(first[0] >= 0xc0 && second[0] >= 0xc0, "dynamic ports");
+    // The far RNIC finds what it would have found from that port, ICRC and all.
+    let arrived = |qp_of: u8| -> Vec<_> {
+        let all = bed.sides[1].delivered.iter();
+        all.filter(|frame| qp(frame) == qp_of).take(10).cloned().collect()
+    };
+    let expected = |port, frames: &[Vec<u8>]| -> Vec<_> {
+        frames.iter().map(|frame| from_port(port, frame.clone())).collect()
+    };
+    assert!(arrived(qp(&one[0])) == expected(first, &one));
+    assert!(arrived(9) == expected(second, &two));
 }
