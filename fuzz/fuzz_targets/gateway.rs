@@ -14,6 +14,7 @@ use dataplane::port::{Burst, TxQueue};
 use dataplane::time::{MILLISECOND, Time};
 use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
+use pipelines::flows;
 use pipelines::gateway::{
     Absent, Behind, Carry, Encapsulation, Gateway, NextHop, Numbering, Oversize, PathSettings,
     PeerSettings, PortSettings, RecoverySettings, Role, Segments, Settings, Sharing, Ttl,
@@ -79,7 +80,8 @@ fn settings(own: u8, peer: u8, numbering: Numbering, way: Way) -> Settings {
             ..RecoverySettings::default()
         },
         tenants: Vec::new(),
-        flows: None,
+        flows: Some(flows::Settings { subflows: 8, flows: 8, ..flows::Settings::default() }),
+        backpressure: None,
         queues: None,
     }
 }
