@@ -313,7 +313,7 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     };
     page.traffic("tenant_sent", "From the LAN for peers, a tenant", of(|tenant| tenant.sent))?;
     page.traffic("tenant_received", "From peers, a tenant", of(|tenant| tenant.received))?;
-    let figures: [Figure<super::TenantStatus, u64>; 21] = [
+    let figures: [Figure<super::TenantStatus, u64>; 11] = [
         ("tenant_replay_bytes", "gauge", "Kept until confirmed.", |t| t.replay_bytes),
         ("tenant_replay_high_water_bytes", "gauge", "Most ever kept, of a worker.", |t| {
             t.replay_high_water_bytes
@@ -333,33 +333,35 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         ("tenant_stops_expired_total", "counter", "Ended by their lifetime.", |t| t.stops_expired),
         ("tenant_stops_broken_total", "counter", "Lasted too long.", |t| t.stops_broken),
         ("tenant_stopped", "gauge", "A peer has it stopped now.", |t| t.stopped.into()),
-        ("tenant_wan_queue_bytes", "gauge", "Waiting for its turn to the WAN.", |t| t.to_wan.bytes),
-        ("tenant_wan_queue_high_water_bytes", "gauge", "Most that ever waited.", |t| {
-            t.to_wan.high_water_bytes
-        }),
-        ("tenant_wan_queue_stops_total", "counter", "Times its senders were to stop.", |t| {
-            t.to_wan.stops
-        }),
-        ("tenant_wan_queue_stopped_microseconds_total", "counter", "How long they were.", |t| {
-            t.to_wan.stopped_us
-        }),
-        ("tenant_wan_queue_dropped_total", "counter", "Not taken.", |t| t.to_wan.dropped),
-        ("tenant_lan_queue_bytes", "gauge", "Waiting for its turn to the LAN.", |t| t.to_lan.bytes),
-        ("tenant_lan_queue_high_water_bytes", "gauge", "Most that ever waited.", |t| {
-            t.to_lan.high_water_bytes
-        }),
-        ("tenant_lan_queue_stops_total", "counter", "Times its senders were to stop.", |t| {
-            t.to_lan.stops
-        }),
-        ("tenant_lan_queue_stopped_microseconds_total", "counter", "How long they were.", |t| {
-            t.to_lan.stopped_us
-        }),
-        ("tenant_lan_queue_dropped_total", "counter", "Not taken.", |t| t.to_lan.dropped),
     ];
     for (name, kind, help, pick) in figures {
         page.metric(name, kind, help)?;
         for tenant in &status.tenants {
             page.sample(name, &[("tenant", &tenant.name)], pick(tenant))?;
+        }
+    }
+    queues(page, status)
+}
+
+/// What of tenants waits for its turn, either way.
+fn queues(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let figures: [Figure<super::QueueStatus, u64>; 5] = [
+        ("tenant_queue_bytes", "gauge", "Waiting for its turn.", |queue| queue.bytes),
+        ("tenant_queue_high_water_bytes", "gauge", "Most that ever waited.", |queue| {
+            queue.high_water_bytes
+        }),
+        ("tenant_queue_stops_total", "counter", "Times its senders were to stop.", |q| q.stops),
+        ("tenant_queue_stopped_microseconds_total", "counter", "How long they were.", |queue| {
+            queue.stopped_us
+        }),
+        ("tenant_queue_dropped_total", "counter", "Not taken.", |queue| queue.dropped),
+    ];
+    for (name, kind, help, pick) in figures {
+        page.metric(name, kind, help)?;
+        for tenant in &status.tenants {
+            for (towards, queue) in [("wan", &tenant.to_wan), ("lan", &tenant.to_lan)] {
+                page.sample(name, &[("tenant", &tenant.name), ("towards", towards)], pick(queue))?;
+            }
         }
     }
     Ok(())
@@ -432,7 +434,7 @@ mod tests {
             "compute_gateway_elephants{level=\"subflow\"} 1",
             "compute_gateway_elephant_rate_bits_per_second{source=\"10.0.0.1\",\
              destination=\"10.1.0.2\",dest_qp=\"17\",path=\"north\"} 80000000000",
-            "compute_gateway_tenant_wan_queue_high_water_bytes{tenant=\"acme\"} 5000",
+            "compute_gateway_tenant_queue_high_water_bytes{tenant=\"acme\",towards=\"wan\"} 5000",
             "compute_gateway_stage_cycles_total{worker=\"0\",stage=\"receive\",port=\"lan0\"} 1000",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} not in\n{text}");
