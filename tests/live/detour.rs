@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// When the link is cut, and for how long.
 const CUT: Duration = Duration::from_millis(500);
 const OUTAGE: Duration = Duration::from_millis(300);
+/// Cuts at most until one has caught packets on their way.
+const CUTS: usize = 5;
 
 /// What both hosts send: frames of many stations, all the time.
 fn plan() -> Vec<Planned> {
@@ -61,13 +63,8 @@ fn wait_for_service(gateway: &mut Gateway) {
     });
 }
 
-#[test]
-#[ignore = "needs root: make test-live"]
-fn hosts_do_not_notice_a_path_that_goes_down_and_comes_back() {
-    let network = Network::new(&Settings { south: true, addresses: false, ..Settings::default() });
-    let mut gateways = network.start_both();
-    gateways.iter_mut().for_each(wait_for_service);
-
+/// Both hosts send, and the link of one path is cut meanwhile.
+fn cut_under_load(network: &Network) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let link = |state| network.gate(Side::B).run(|| ip(&["link", "set", "south", state]));
@@ -76,10 +73,28 @@ fn hosts_do_not_notice_a_path_that_goes_down_and_comes_back() {
             thread::sleep(OUTAGE);
             link("up");
         });
-        all_arrive(&network, "frames of both hosts", &plan());
+        all_arrive(network, "frames of both hosts", &plan());
     });
+}
 
+#[test]
+#[ignore = "needs root: make test-live"]
+fn hosts_do_not_notice_a_path_that_goes_down_and_comes_back() {
+    let network = Network::new(&Settings { south: true, addresses: false, ..Settings::default() });
+    let mut gateways = network.start_both();
     gateways.iter_mut().for_each(wait_for_service);
+
+    // A gateway that finds a path slow, as on a machine that is busy with something else, sends by
+    // the other one; then a cut catches nothing, and another one must.
+    let caught = |gateway: &mut Gateway| count(path(&gateway.show(), "south"), "resent") > 0;
+    for _ in 0..CUTS {
+        cut_under_load(&network);
+        gateways.iter_mut().for_each(wait_for_service);
+        if gateways.iter_mut().all(caught) {
+            break;
+        }
+    }
+
     for ended in gateways.map(Gateway::terminate) {
         println!("{}", ended.said);
         for event in ["down", "recovered", "in-service"] {
