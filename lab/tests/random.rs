@@ -220,3 +220,13 @@ fn responses_to_reads_come_in_order_where_psns_are_the_numbers() {
         assert_eq!(noticed(seed), [""; 0], "seed {seed}");
     }
 }
+
+#[test]
+fn what_goes_around_a_path_that_is_away_does_not_fill_a_slower_one_with_copies() {
+    let report = lab::run(&draw::scenario(5_054)).expect("a report");
+    let gateways = report.gateways.expect("gateways");
+    let resent = gateways.a.resent_packets + gateways.b.resent_packets;
+    // Each packet that is lost once or twice, and its second copy.
+    assert!(resent < 4 * report.endpoints.packets_sent, "{resent}");
+    assert_eq!(gateways.a.missed + gateways.b.missed, 0);
+}

@@ -367,9 +367,11 @@ fn repair(
     now: Time,
     queues: &mut [TxQueue],
 ) -> bool {
+    let delay = peer.senders.get_mut(way).map_or(0, |sender| sender.delay(now));
     let around = peer.senders.get(way).filter(|_| way != channel);
-    // That way's round trip counts then, queues and all: it may be far slower.
-    let patience = around.map(|sender| sender.rtt.patience());
+    // That way's round trip counts then, queues and all: it may be far slower, and was measured
+    // before all this went by it, too.
+    let patience = around.map(|sender| sender.rtt.patience() + delay);
     let around = around.map(|sender| (sender.outer.clone(), sender.port, sender.largest));
     let Some(sender) = peer.senders.get_mut(channel) else { return false };
     // Nobody can miss more than was sent and is unconfirmed.
@@ -382,7 +384,7 @@ fn repair(
     // A request that the network doubled; the far side's own second one comes later.
     let guard = patience.unwrap_or(sender.rtt.spacing() / 2);
     let mut gone = Draft::gone(channel as u8);
-    let mut room = true;
+    let (mut room, mut pushed) = (true, 0);
     let mut at = range.start.plus(skip);
     let end = range.start.plus(range.count.min(behind.cast_unsigned()));
     while room && at.ahead_of(end) < 0 {
@@ -403,6 +405,7 @@ fn repair(
                 if room {
                     common.counters.resent.add(bytes);
                     sender.resent.add(bytes);
+                    pushed += bytes as u64;
                 }
             }
             Lookup::Gone(place) => room = gone.item(GoneItem { range: one, at: Some(place) }),
@@ -415,6 +418,9 @@ fn repair(
             Lookup::JustResent | Lookup::Confirmed | Lookup::NeverSent => {}
         }
         at = at.next();
+    }
+    if let Some(sender) = peer.senders.get_mut(way) {
+        sender.backlog.add(pushed);
     }
     if !gone.is_empty() {
         send(common, peer, way, gone, Place::First, queues);

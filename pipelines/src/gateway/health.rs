@@ -419,12 +419,10 @@ fn send_channel_again(
         if at.ahead_of(end) >= 0 {
             break;
         }
-        let way = detour(&peer.senders, channel, at.0).and_then(|way| peer.senders.get(way));
-        let Some((outer, port, largest)) =
-            way.map(|way| (way.outer.clone(), way.port, way.largest))
-        else {
-            break; // there is no other path
-        };
+        // There may be no other path.
+        let Some(by) = detour(&peer.senders, channel, at.0) else { break };
+        let Some(way) = peer.senders.get(by) else { break };
+        let (outer, port, largest) = (way.outer.clone(), way.port, way.largest);
         let Some(queue) = queues.get_mut(port).filter(|queue| queue.urgent_room() > KEPT_FREE)
         else {
             break;
@@ -439,6 +437,9 @@ fn send_channel_again(
         if queue.push_urgent(frame).is_ok() {
             common.counters.resent.add(bytes);
             sender.resent.add(bytes);
+            if let Some(way) = peer.senders.get_mut(by) {
+                way.backlog.add(bytes as u64);
+            }
             sent += 1;
         }
     }

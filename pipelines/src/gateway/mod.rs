@@ -9,6 +9,7 @@
 //! ```
 //! Everything here is a function of settings, packets, time and the seed.
 
+mod backlog;
 mod classify;
 mod control;
 mod counters;

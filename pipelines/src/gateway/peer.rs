@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use dataplane::time::{MICROSECOND, MILLISECOND, Nanos, Time};
 use dataplane::wheel::TimerId;
 
+use super::backlog::Backlog;
 use super::counters::Traffic;
 use super::detour::detour;
 use super::health::Health;
@@ -74,6 +75,7 @@ pub(super) struct Sender {
     pub(super) resent: Traffic,
     /// Packets that the far side confirmed.
     pub(super) confirmed: u64,
+    pub(super) backlog: Backlog,
 }
 
 /// The receive side of one of the peer's channels.
@@ -169,6 +171,11 @@ impl Timer {
 }
 
 impl Sender {
+    /// How long what leaves by it now waits in the network, as far as is known.
+    pub(super) fn delay(&mut self, now: Time) -> Nanos {
+        self.backlog.delay(self.sent.bytes, now)
+    }
+
     /// The far side answers.
     pub(super) fn answered(&mut self, now: Time) {
         if self.unanswered >= TROUBLE {
@@ -429,6 +436,7 @@ fn senders(
                 sent: Traffic::default(),
                 resent: Traffic::default(),
                 confirmed: 0,
+                backlog: Backlog::new(path.capacity.map(|rate| rate / u64::from(path.channels))),
             });
         }
     }

@@ -16,6 +16,21 @@ const WINDOW: i32 = 1 << 22;
 /// The memory of late arrivals halves in this time.
 const FORGET_LATENESS: Nanos = SECOND;
 
+/// What a duplicate counts in [`Holes::excess`], where a new packet counts 1: a network that doubles
+/// fewer packets than one in this many is not taken for requests that come too soon.
+const DUPLICATE: u32 = 16;
+/// What a repair allows for: its second copy, and that of a neighbour.
+const REPAIR: u32 = 2 * DUPLICATE;
+/// More than this, and requests come too soon.
+const EXCESS: u32 = 16 * DUPLICATE;
+/// Longer than this nothing is waited for, unless the round trip is longer: a quarter of the half
+/// second that a lane waits.
+const LONGEST_WAIT: Nanos = 125 * MILLISECOND;
+/// A hole is asked for again after this part of the time since it was found, or later.
+const AGE_PART: u64 = 4;
+/// Most doublings of a wait.
+const MOST_BACKOFF: u32 = 12;
+
 /// Consecutive numbers that are missing.
 #[derive(Debug, Clone, Copy)]
 struct Hole {
@@ -71,6 +86,11 @@ pub struct Holes {
     tolerance: Nanos,
     /// When the tolerance was last raised or lowered.
     tolerance_at: Time,
+    /// Duplicates beyond those that repairs explain, in sixteenths.
+    excess: u32,
+    /// How often waits are doubled, as what is asked for comes later than the round trip says: a
+    /// queue on the way has grown, and answers to the second request say nothing of it (Karn).
+    backoff: u32,
 }
 
 impl Holes {
@@ -85,6 +105,8 @@ impl Holes {
             retry_at: Time::NEVER,
             tolerance: 0,
             tolerance_at: Time::ZERO,
+            excess: 0,
+            backoff: 0,
         }
     }
 
@@ -162,6 +184,7 @@ impl Holes {
             return Arrival::Refused;
         }
         self.next = seq.plus(count);
+        self.excess = self.excess.saturating_sub(1);
         Arrival::New
     }
 
@@ -187,10 +210,11 @@ impl Holes {
     #[cold]
     fn fill(&mut self, seq: Seq, count: u32, now: Time, rtt: &Rtt) -> Arrival {
         let index = self.holes.partition_point(|hole| hole.end.ahead_of(seq) <= 0);
-        let Some(&hole) = self.holes.get(index) else { return Arrival::Duplicate };
-        if hole.start.ahead_of(seq) > 0 {
+        let hole = self.holes.get(index).filter(|hole| hole.start.ahead_of(seq) <= 0);
+        let Some(&hole) = hole else {
+            self.learn_excess();
             return Arrival::Duplicate;
-        }
+        };
         let end = seq.plus(count);
         let end = if end.ahead_of(hole.end) > 0 { hole.end } else { end };
         if !self.cut(index, seq, end) {
@@ -207,7 +231,22 @@ impl Holes {
             self.learn_lateness(now.since(hole.found), now, rtt);
             return Arrival::Late;
         }
-        Arrival::Repair((hole.rounds == 1).then(|| now.since(hole.asked)))
+        self.excess = self.excess.saturating_sub(REPAIR);
+        if hole.rounds > 1 {
+            return Arrival::Repair(None);
+        }
+        self.backoff = 0;
+        Arrival::Repair(Some(now.since(hole.asked)))
+    }
+
+    /// A duplicate came. Where there are many more than repairs, what was asked for again had been
+    /// under way: asking ever again would fill the queue that it waits in.
+    fn learn_excess(&mut self) {
+        self.excess += DUPLICATE;
+        if self.excess > EXCESS {
+            self.excess = 0;
+            self.backoff = (self.backoff + 1).min(MOST_BACKOFF);
+        }
     }
 
     /// The numbers of `range` will never come. Returns how many of them were missing.
@@ -288,13 +327,13 @@ impl Holes {
             return;
         }
         let fresh = self.holes.iter().rev().take_while(|hole| hole.rounds == 0).count();
-        let (first, twice) = (self.holes.len() - fresh, self.asks_twice());
+        let (first, twice, backoff) = (self.holes.len() - fresh, self.asks_twice(), self.backoff);
         for hole in self.holes.range_mut(first..) {
             if hole.found.after(self.tolerance) > now || !put(hole, now, &mut ask) {
                 break;
             }
             hole.twice = twice;
-            self.retry_at = self.retry_at.min(hole.due(rtt));
+            self.retry_at = self.retry_at.min(hole.due(rtt, backoff));
         }
     }
 
@@ -302,8 +341,9 @@ impl Holes {
     /// to cost another round trip: of a request, or of a repair. That doubles repairs, which is
     /// little as long as little is missing.
     fn asks_twice(&self) -> bool {
-        self.missing <= 8
-            || self.missing * 16 <= u64::from(self.next.offset_from(self.cumulative()))
+        let few = self.missing <= 8
+            || self.missing * 16 <= u64::from(self.next.offset_from(self.cumulative()));
+        few && self.backoff == 0
     }
 
     /// Asks again for what was not answered; looks at all holes, so it runs at most some sixty
@@ -313,10 +353,10 @@ impl Holes {
             0..512 => rtt.spacing() / 2,
             _ => (rtt.smoothed() / 16).clamp(MILLISECOND / 50, 5 * MILLISECOND),
         };
-        let twice = self.asks_twice();
+        let (twice, backoff) = (self.asks_twice(), self.backoff);
         self.retry_at = Time::NEVER;
         for hole in self.holes.iter_mut().take_while(|hole| hole.rounds > 0) {
-            if hole.due(rtt) <= now {
+            if hole.due(rtt, backoff) <= now {
                 let again = std::mem::take(&mut hole.twice);
                 let asked = if again { ask(hole.range()) } else { put(hole, now, ask) };
                 if !asked {
@@ -326,7 +366,7 @@ impl Holes {
                 }
                 hole.twice = !again && twice;
             }
-            self.retry_at = self.retry_at.min(hole.due(rtt).max(now.after(quantum)));
+            self.retry_at = self.retry_at.min(hole.due(rtt, backoff).max(now.after(quantum)));
         }
         true
     }
@@ -336,6 +376,7 @@ impl Holes {
         self.holes.clear();
         (self.next, self.missing) = (Seq(0), 0);
         (self.retry_at, self.tolerance) = (Time::NEVER, 0);
+        (self.excess, self.backoff) = (0, 0);
     }
 }
 
@@ -344,12 +385,16 @@ impl Hole {
         Range { start: self.start, count: self.end.offset_from(self.start) }
     }
 
-    /// When it is to be asked for again.
-    fn due(&self, rtt: &Rtt) -> Time {
-        match self.twice {
-            true => self.asked.after(rtt.spacing()),
-            false => self.asked.after(rtt.wait(self.rounds.saturating_sub(1))),
+    /// When it is to be asked for again, if waits are doubled `backoff` times.
+    fn due(&self, rtt: &Rtt, backoff: u32) -> Time {
+        if self.twice {
+            return self.asked.after(rtt.spacing());
         }
+        let wait = rtt.wait(self.rounds.saturating_sub(1));
+        let longer = wait.saturating_mul(1 << backoff).min(LONGEST_WAIT);
+        // The longer in vain, the further apart: the path may be away, or its queue grow.
+        let since = self.asked.since(self.found) / AGE_PART;
+        self.asked.after(wait.max(longer).max(since))
     }
 }
 

@@ -62,6 +62,61 @@ fn much_that_is_missing_is_asked_for_once_a_round() {
     assert!(holes.due().0 > RTT, "{:?}", holes.due());
 }
 
+/// Asks whenever something is due, until `end`; when it asked.
+fn asks_until(holes: &mut Holes, end: Time) -> Vec<Time> {
+    let mut times = Vec::new();
+    while holes.due() <= end {
+        let now = holes.due();
+        if !ask(holes, now).is_empty() {
+            times.push(now);
+        }
+    }
+    times
+}
+
+#[test]
+fn what_is_missing_for_long_is_asked_for_ever_less_often() {
+    let mut holes = Holes::new(4);
+    arrive(&mut holes, 1, 1);
+    let times = asks_until(&mut holes, Time(100 * RTT));
+    let late: Vec<_> = times.windows(2).filter(|pair| pair[0] >= Time(20 * RTT)).collect();
+    assert!(late.len() > 3, "{times:?}");
+    for pair in late {
+        // A second request of the same round comes soon after the first.
+        let apart = pair[1].since(pair[0]);
+        assert!(apart <= RTT / 16 || apart >= pair[0].0 / 5, "{times:?}");
+    }
+    assert!(times.len() < 50, "{times:?}");
+}
+
+#[test]
+fn many_duplicates_say_that_requests_come_too_soon() {
+    let mut holes = Holes::new(4);
+    arrive(&mut holes, 0, 0);
+    // As many as repairs explain: each was asked for twice.
+    for n in 0..100 {
+        let (now, seq) = (10 * u64::from(n) * RTT, 2 * n + 2);
+        arrive(&mut holes, seq, now);
+        assert_eq!(asks_until(&mut holes, Time(now + RTT / 2)).len(), 2, "{n}");
+        assert_eq!(arrive(&mut holes, seq - 1, now + RTT), Arrival::Repair(Some(RTT)));
+        assert_eq!(arrive(&mut holes, seq - 1, now + RTT), Arrival::Duplicate);
+    }
+    // More than that, and nothing is asked for twice; what is asked for again is so later.
+    (0..40).for_each(|_| _ = arrive(&mut holes, 0, 1_000 * RTT));
+    arrive(&mut holes, 202, 1_000 * RTT);
+    let times = asks_until(&mut holes, Time(1_010 * RTT));
+    assert!(times[1].since(times[0]) > 2 * RTT, "{times:?}");
+    // The first that is repaired after one request has the true round trip.
+    let answered = Time(1_010 * RTT);
+    arrive(&mut holes, 201, answered.0);
+    arrive(&mut holes, 204, answered.0);
+    assert_eq!(asks_until(&mut holes, answered).len(), 1);
+    let after = answered.0 + 2 * RTT;
+    assert_eq!(arrive(&mut holes, 203, after), Arrival::Repair(Some(2 * RTT)));
+    arrive(&mut holes, 206, after);
+    assert_eq!(asks_until(&mut holes, Time(after + RTT / 2)).len(), 2);
+}
+
 #[test]
 fn lateness_is_learned_and_forgotten() {
     let mut holes = Holes::new(4);
