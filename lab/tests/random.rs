@@ -230,3 +230,8 @@ fn what_goes_around_a_path_that_is_away_does_not_fill_a_slower_one_with_copies()
     assert!(resent < 4 * report.endpoints.packets_sent, "{resent}");
     assert_eq!(gateways.a.missed + gateways.b.missed, 0);
 }
+
+#[test]
+fn no_more_answers_are_owed_than_gateways_remember() {
+    assert_eq!(noticed(4_164), [""; 0]);
+}

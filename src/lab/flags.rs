@@ -19,7 +19,7 @@ pub(crate) struct Flags {
     input: Option<PathBuf>,
     /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
-    /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding), rnr (one refusal in so
+    /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding, 255 at most), rnr (one refusal in so
     /// many), dscp (code points, as 1+2, that queue pairs have in turn), recreate (messages after which a queue pair is destroyed and another one, connected on
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths).

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use config::units::{Bytes, Rate, ValueError};
 
+use super::plan::MAX_READS;
 use super::{Direction, Mix, Traffic};
 use crate::rnic::Timer;
 
@@ -80,7 +81,7 @@ impl Traffic {
             "size" => self.size = size(value)?,
             "messages" => self.messages = number(value, 1..=MAX_MESSAGES)? as u32,
             "timer" => self.timer = timer(value)?,
-            "reads" => self.reads = Some(number(value, 1..=u64::from(u16::MAX))? as u32),
+            "reads" => self.reads = Some(number(value, 1..=MAX_READS)? as u32),
             "retry" => self.retry = number(value, 0..=7)? as u8,
             "rnr" => self.rnr = Some(number(value, 2..=MAX_MESSAGES)? as u32),
             "recreate" => self.recreate = Some(number(value, 1..=MAX_MESSAGES)? as u32),
@@ -204,7 +205,7 @@ mod tests {
             ("verb=write,messages=-1", "messages: \"-1\": has to be a number"),
             ("verb=write,qps=16384,messages=16384", "messages: 268435456 in all are too many"),
             ("verb=write,timer=32", "timer: \"32\": has to be \"adaptive\", or 0 to 31"),
-            ("verb=write,reads=0", "reads: \"0\": has to be a number, 1 to 65535"),
+            ("verb=write,reads=0", "reads: \"0\": has to be a number, 1 to 255"),
             ("verb=write,retry=8", "retry: \"8\": has to be a number, 0 to 7"),
             ("verb=write,rnr=1", "rnr: \"1\": has to be a number, 2 to"),
             ("verb=write,recreate=0", "recreate: \"0\": has to be a number, 1 to"),

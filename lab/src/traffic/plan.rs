@@ -28,6 +28,8 @@ const TRIPS: u64 = 5;
 const MAX_WINDOW: u64 = 1 << 22;
 /// READs and atomics that a queue pair may have outstanding at least.
 const MIN_READS: u64 = 16;
+/// And at most: CM's Responder Resources and Initiator Depth have 8 bits (IBA, 12.7.29 and 12.7.30).
+pub(super) const MAX_READS: u64 = 255;
 /// Packets of a gateway beyond those under way.
 const SLACK: u64 = 1 << 12;
 /// Default memory of a replay or hold buffer at most: two of each are in one machine. Who has more
@@ -75,7 +77,7 @@ impl Plan {
         let packets = u64::from(traffic.pmtu.packets(traffic.size));
         let reads = match traffic.verb {
             Mix::Atomic => MIN_READS,
-            _ => window_packets.div_ceil(packets).clamp(MIN_READS, u64::from(u16::MAX)),
+            _ => window_packets.div_ceil(packets).clamp(MIN_READS, MAX_READS),
         };
         let buffer_bytes = pmtu + HEADERS;
         let under_way = qps * window_packets.min(u64::from(traffic.messages) * packets);
@@ -190,7 +192,7 @@ mod tests {
         assert_eq!(near.packets_in(near.bounds().hold_bytes), 1_500 + SLACK);
         let far = plan("verb=read,size=1KiB,messages=999999", &["p1,delay=60s"]);
         assert_eq!(far.window_packets, MAX_WINDOW as u32);
-        assert_eq!((far.bounds().replay_bytes, far.reads), (MAX_BOUND, 65_535));
+        assert_eq!((far.bounds().replay_bytes, far.reads), (MAX_BOUND, MAX_READS as u32));
     }
 
     #[test]
