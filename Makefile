@@ -57,6 +57,7 @@ test: setup ## all tests, then ten seconds of each fuzz target
 
 test-live: ## running gateways between hosts in network namespaces, over a wire that loses (root; minutes)
 	$(MAKE) setup APT_PACKAGES="$(LIVE_APT_PACKAGES)"
+	cargo test --locked -p compute-gateway-dataplane --test afxdp -- --ignored --test-threads 1
 	cargo test --locked --test live -- --ignored --test-threads 1
 
 test-rdma: $(if $(findstring dpdk,$(RDMA_OPTIONS)),build-dpdk,build) ## two real RDMA stacks across a lossy wire, with and without the gateways (root; minutes)
