@@ -62,6 +62,8 @@ pub(crate) struct FlowStatus {
     pub(crate) destination_port: u16,
     pub(crate) vlan: Option<u16>,
     pub(crate) dest_qp: Option<u32>,
+    /// The sender's queue pair, if it is known.
+    pub(crate) peer_qp: Option<u32>,
     pub(crate) p_key: Option<u16>,
     /// Where a subflow was last sent; `null` of flows, and where packets choose for themselves.
     pub(crate) peer: Option<String>,
@@ -124,6 +126,7 @@ impl FlowStatus {
             destination_port: name.destination_port,
             vlan: name.vlan,
             dest_qp: name.dest_qp,
+            peer_qp: view.peer_qp,
             p_key: name.p_key,
             peer,
             path,
@@ -141,7 +144,10 @@ impl FlowStatus {
     /// What tells it apart, beside its addresses.
     fn identity(&self) -> String {
         match (self.dest_qp, self.protocol, self.source_port, self.destination_port) {
-            (Some(qp), ..) => format!("QP {qp:#x}"),
+            (Some(qp), ..) => match self.peer_qp {
+                Some(peer) => format!("QP {peer:#x} > {qp:#x}"),
+                None => format!("QP {qp:#x}"),
+            },
             (None, 17, 0, 4_791) => "RoCEv2".to_owned(),
             (None, protocol, 0, 0) => format!("protocol {protocol}"),
             (None, 6, from, to) => format!("TCP {from} > {to}"),
@@ -227,6 +233,7 @@ pub(super) fn sample() -> FlowsStatus {
         destination_port: 4_791,
         vlan: None,
         dest_qp: None,
+        peer_qp: None,
         p_key: None,
         peer: None,
         path: None,
@@ -241,6 +248,7 @@ pub(super) fn sample() -> FlowsStatus {
     };
     let subflow = FlowStatus {
         dest_qp: Some(0x11),
+        peer_qp: Some(0x22),
         peer: Some("site-b".into()),
         path: Some("north".into()),
         ..flow.clone()

@@ -450,7 +450,7 @@ mod tests {
             "192.0.2.254",
             "acme",
             "40 packets sent again, 12.2 ms after it went down",
-            "QP 0x11",
+            "QP 0x22 > 0x11",
             "80Gb/s",
             "wan_duplicate",
         ] {

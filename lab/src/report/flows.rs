@@ -35,6 +35,8 @@ pub struct SubflowReport {
     pub destination: IpAddr,
     /// The receiver's queue pair; nothing of what is no RoCEv2.
     pub dest_qp: Option<u32>,
+    /// The sender's queue pair, as far as connection management or the answers showed it.
+    pub peer_qp: Option<u32>,
     /// Whether it is an elephant at the end.
     pub elephant: bool,
     /// Bytes of whole frames.
@@ -84,6 +86,7 @@ impl SubflowReport {
             source: view.name.source,
             destination: view.name.destination,
             dest_qp: view.name.dest_qp,
+            peer_qp: view.peer_qp,
             elephant: view.class == Class::Elephant,
             bytes: view.bytes,
             packets: view.packets,

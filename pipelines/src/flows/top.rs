@@ -31,7 +31,7 @@ pub struct View {
     pub first_seen: Time,
     /// When its last packet came.
     pub last_seen: Time,
-    /// The sender's queue pair, if the caller has learned it.
+    /// The sender's queue pair, if the caller has told it ([`super::Flows::pair`]).
     pub peer_qp: Option<u32>,
     /// The path that the caller has given it.
     pub path: Option<u16>,

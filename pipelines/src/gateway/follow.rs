@@ -7,6 +7,7 @@
 //!
 //! [flow table]: crate::flows
 
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use dataplane::memory::Packet;
@@ -15,7 +16,8 @@ use dataplane::wheel::TimerId;
 
 use super::classify::Classified;
 use super::{Common, Gateway};
-use crate::flows::{self, Flows, Level, MAX_TOP, SettingsError, Sight, Slot, Top, View};
+use crate::flows::{self, Flows, Level, MAX_TOP, Name, SettingsError, Sight, Slot, Top, View};
+use crate::shield::Shield;
 use crate::wire::opcode::Opcode;
 
 /// How often the table is looked after, while it has flows: a hundredth of it each time, so that
@@ -226,8 +228,9 @@ impl Known {
         }
     }
 
-    /// Looks after a part of both tables; whether there is anything in them.
-    fn tend(&mut self, now: Time) -> bool {
+    /// Looks after a part of both tables; whether there is anything in them. `shield` knows queue
+    /// pairs' other ends: it is asked for those that are shown, and what it said is kept.
+    fn tend(&mut self, shield: Option<&Shield>, now: Time) -> bool {
         self.tell(STREAMS, now);
         let buckets = self.flows.buckets().div_ceil(TICKS_A_ROUND);
         self.flows.age(buckets, now);
@@ -236,11 +239,25 @@ impl Known {
                 shown.clear();
                 shown.extend_from_slice(top.flows());
                 top.clear();
+                for view in shown {
+                    if let Some(qp) = sender_qp(shield, view)
+                        && let Some(slot) = self.flows.find(&view.name)
+                    {
+                        self.flows.pair(slot, qp);
+                        view.peer_qp = Some(qp);
+                    }
+                }
             }
         }
         self.is_set = LEVELS.iter().any(|level| self.flows.counters(*level).flows > 0);
         self.is_set
     }
+}
+
+/// The sender's queue pair of a subflow, as it is known now.
+fn sender_qp(shield: Option<&Shield>, view: &View) -> Option<u32> {
+    let Name { source, destination, vlan, dest_qp, .. } = view.name;
+    shield?.sender_qp((source, destination), vlan.unwrap_or(0), dest_qp?)
 }
 
 impl Common {
@@ -258,7 +275,7 @@ impl Common {
     /// The timer of the table is due.
     pub(super) fn tend_flows(&mut self, now: Time) {
         let Some(known) = &mut self.follow.0 else { return };
-        if known.tend(now) {
+        if known.tend(self.shield.as_ref(), now) {
             self.wheel.set(known.timer, now.after(TICK));
         }
     }
@@ -272,7 +289,29 @@ impl Gateway {
         let Some(known) = &self.common.follow.0 else { return Vec::new() };
         let mut top = Top::new(level, MAX_TOP);
         known.flows.gather(&mut top, known.flows.buckets());
-        top.flows().to_vec()
+        let mut all = top.flows().to_vec();
+        for view in &mut all {
+            view.peer_qp = sender_qp(self.common.shield.as_ref(), view).or(view.peer_qp);
+        }
+        all
+    }
+
+    /// The queue pair of `source` that talks to queue pair `dest_qp` of `destination`, in this VLAN if
+    /// in any: whom a congestion notification about such a packet is for. `source` is of this site.
+    ///
+    /// `None` if it is not known: no connection management was seen, and no answer yet that can be to
+    /// no other requests; or nobody looks, as the shield is off; or packets have two VLAN tags. What
+    /// is ambiguous is not guessed.
+    #[must_use]
+    pub fn sender_qp(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        vlan: Option<u16>,
+        dest_qp: u32,
+    ) -> Option<u32> {
+        let shield = self.common.shield.as_ref()?;
+        shield.sender_qp((source, destination), vlan.unwrap_or(0), dest_qp)
     }
 
     /// Says who sends how much. It allocates where more is shown than ever before.

@@ -19,6 +19,8 @@ mod requests;
 mod sight;
 mod table;
 
+use std::net::IpAddr;
+
 use dataplane::time::{MILLISECOND, Nanos, Time};
 
 use connections::{Connections, Ends, News};
@@ -166,6 +168,23 @@ impl Shield {
             Answer::Again => _ = requests.ask_again(end, now),
             Answer::Fatal => {}
         }
+    }
+
+    /// The queue pair of `source` that talks to queue pair `dest_qp` of `destination`, in this VLAN (0:
+    /// in none), if that is known and still holds: from connection management, or from answers that
+    /// can be to no other requests. Looking keeps nothing from being forgotten.
+    pub(crate) fn sender_qp(
+        &self,
+        (source, destination): (IpAddr, IpAddr),
+        vlan: u16,
+        dest_qp: u32,
+    ) -> Option<u32> {
+        let key = Key::between((source, destination), vlan.into(), dest_qp)?;
+        let slot = self.requests.peek(&key)?;
+        let (_, requests) = self.requests.read(slot)?;
+        let (answers, back) = self.answers.read(requests.partner?)?;
+        let both = back.requests == Some(slot) && answers.hosts() == key.reversed().hosts();
+        both.then(|| answers.number())
     }
 
     /// Forgets every stream: what they say of the replay buffer holds no more.

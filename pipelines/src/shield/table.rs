@@ -1,6 +1,8 @@
 //! A bounded table of streams: a set of a few slots for each hash, the least recently used of
 //! which makes room. Nothing in it takes longer than looking at one set, whatever arrives.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use dataplane::time::Time;
 
 /// Slots of a set.
@@ -18,6 +20,31 @@ pub(crate) struct Key {
 impl Key {
     /// Marks IPv4: as the end of an IPv6 address it is one that nobody has, `::4`.
     pub(super) const IPV4: u64 = 4;
+
+    /// What has this number between two hosts in a VLAN (0: in none); `None` if their addresses are
+    /// of two kinds.
+    pub(super) fn between(ends: (IpAddr, IpAddr), vlan: u32, number: u32) -> Option<Self> {
+        let addresses = match ends {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                [u64::from(from.to_bits()) << 32 | u64::from(to.to_bits()), 0, 0, Self::IPV4]
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let words = |address: Ipv6Addr| {
+                    let bits = address.to_bits();
+                    [(bits >> 64) as u64, bits as u64]
+                };
+                let ([a, b], [c, d]) = (words(from), words(to));
+                [a, b, c, d]
+            }
+            _ => return None,
+        };
+        Some(Self { addresses, rest: u64::from(vlan) << 32 | u64::from(number) })
+    }
+
+    /// The number of what this is the key of.
+    pub(super) fn number(&self) -> u32 {
+        self.rest as u32
+    }
 
     /// The stream between the same hosts the other way, to a queue pair of the same number.
     pub(super) fn reversed(&self) -> Self {
@@ -139,6 +166,23 @@ impl<V: Default> Table<V> {
         let there = *self.sets.get(at / WAYS)?.get(at % WAYS)? != 0;
         let entry = self.entries.get_mut(at)?;
         there.then_some((&entry.key, &mut entry.value))
+    }
+
+    /// As [`Table::find`], but looking does not keep the stream from making room.
+    pub(super) fn peek(&self, key: &Key) -> Option<Slot> {
+        let (set, mark) = self.place(key);
+        let marks = self.sets.get(set)?;
+        let mut ways = marks.iter().zip(set * WAYS..).filter(|(there, _)| **there == mark);
+        let (_, at) =
+            ways.find(|(_, at)| self.entries.get(*at).is_some_and(|is| is.key == *key))?;
+        Some(Slot(at as u32))
+    }
+
+    /// As [`Table::at`], to read.
+    pub(super) fn read(&self, slot: Slot) -> Option<(&Key, &V)> {
+        let at = slot.0 as usize;
+        let there = *self.sets.get(at / WAYS)?.get(at % WAYS)? != 0;
+        self.entries.get(at).filter(|_| there).map(|entry| (&entry.key, &entry.value))
     }
 
     /// Forgets a stream.

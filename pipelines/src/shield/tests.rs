@@ -4,6 +4,7 @@ use super::*;
 use crate::recovery::Seq;
 
 mod connections;
+mod ends;
 
 const RTT: Nanos = 10 * MILLISECOND;
 const QUIET: Nanos = QUIET_ROUNDS * RTT;

@@ -1,7 +1,7 @@
 //! Who sends how much, seen by the gateway in passing.
 
 use super::properties::Dice;
-use super::roce::{READ, WRITE_ONLY, roce, sealed, to};
+use super::roce::{QPS, READ, WRITE_ONLY, ack, roce, sealed, to, write};
 use super::*;
 use crate::flows::{self, Class, Kinds, Level, Threshold, View};
 
@@ -72,6 +72,37 @@ fn what_is_shown_is_a_second_old_at_most_and_is_forgotten_when_it_is_over() {
     bed.run(13 * SECOND, &mut perfect);
     bed.sides[0].gateway.flows_status(&mut status);
     assert_eq!(status.counters.map(|counters| (counters.flows, counters.aged)), [(0, 1), (0, 1)]);
+}
+
+#[test]
+fn a_subflow_shows_whose_it_is_once_an_answer_did() {
+    for numbering in [Numbering::Tunnel, Numbering::Transparent { check_icrc: true }] {
+        let mut bed = Bed::up(|settings| {
+            following(settings);
+            settings.peers[0].numbering = numbering;
+        });
+        let qps = |bed: &Bed, qp: u32| {
+            let ends = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+            let asked = bed.sides[0].gateway.sender_qp(ends.0, ends.1, None, qp);
+            let top = subflow(bed, qp).and_then(|view| view.peer_qp);
+            let mut status = FlowsStatus::default();
+            bed.sides[0].gateway.flows_status(&mut status);
+            let mut shown = status.top[1].iter().filter(|view| view.name.dest_qp == Some(qp));
+            (asked, top, shown.next().and_then(|view| view.peer_qp))
+        };
+        let [near, far] = QPS;
+        // Two streams; one has answers.
+        burst(&mut bed, &[write(100), to(0x31, roce(0, WRITE_ONLY, 7_000, &[0; 32]))]);
+        bed.run(1_100 * MILLISECOND, &mut perfect);
+        assert_eq!(qps(&bed, far), (None, None, None));
+        let now = bed.now;
+        bed.sides[1].receive(LAN, &ack(100), now);
+        burst(&mut bed, &[write(101)]);
+        bed.run(1_100 * MILLISECOND, &mut perfect);
+        assert_eq!(qps(&bed, far), (Some(near), Some(near), Some(near)));
+        assert_eq!(qps(&bed, 0x31), (None, None, None));
+        bed.assert_no_leak();
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn dreq(ids: (u32, u32)) -> Bytes {
 }
 
 /// Host 1 tells host 2 a queue pair, and that one tells another.
-fn connect(bed: &mut Bed, id: u32, near: u32, far: u32) {
+pub(super) fn connect(bed: &mut Bed, id: u32, near: u32, far: u32) {
     bed.manages(1, 2, &req(id, near, 500));
     bed.manages(2, 1, &rep((id + 0x1000, id), far, 100));
 }
