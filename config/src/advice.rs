@@ -9,7 +9,7 @@
 //! other; of how long the oldest has been open we count the mean, and four standard deviations of
 //! the sum over all of them.
 
-use crate::units::{Rate, Span};
+use crate::units::{Bytes, Rate, Span};
 
 /// The part of all packets whose loss bounds are advised for: one in a hundred.
 pub const DESIGN_LOSS: f64 = 1e-2;
@@ -22,6 +22,16 @@ const DEVIATIONS: f64 = 4.0;
 const PATIENCE: (f64, f64) = (1.0 / 16.0, 100e-6);
 /// Rounds of repair at most: no loss below one in two needs more of them that often.
 const MAX_ROUNDS: u32 = 64;
+
+/// What a lossless queue has to have room for after it said stop: what comes until that is heard, a
+/// round trip of its rate, and a frame at either end that had begun. In whole KiB: it is to be read.
+#[must_use]
+pub fn headroom(rate: Rate, round_trip: Span, frame_bytes: u64) -> Bytes {
+    let flying = (u128::from(rate.0) * u128::from(round_trip.0)).div_ceil(8_000_000_000);
+    let flying = u64::try_from(flying).unwrap_or(u64::MAX);
+    let needed = flying.saturating_add(frame_bytes.saturating_mul(2));
+    Bytes(needed.checked_next_multiple_of(1 << 10).unwrap_or(u64::MAX))
+}
 
 /// A path, and what crosses it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,6 +3,7 @@
 //! A lossless queue says stop at `xoff`, and what its senders sent until they heard that still
 //! comes: a round trip of its rate, and a frame at either end that had begun. That is its headroom.
 
+use crate::advice;
 use crate::check::DEFAULT_MTU;
 use crate::check_peers::DEFAULT_RTT;
 use crate::diagnostic::{Report, quoted};
@@ -187,10 +188,7 @@ fn needed_headroom(
     let Span(rtt) = rtt.collect::<Option<Vec<_>>>()?.into_iter().max().unwrap_or(DEFAULT_RTT);
     let frames = draft.ports.iter().filter_map(|port| port.mtu.or(DEFAULT_MTU));
     let frame = u64::from(frames.max().unwrap_or(DEFAULT_MTU)) + ETHERNET;
-    let flying = (u128::from(rate) * u128::from(rtt)).div_ceil(8_000_000_000);
-    let needed = u64::try_from(flying).unwrap_or(u64::MAX).saturating_add(2 * frame);
-    // Whole KiB: it is to be read.
-    Some(Bytes(needed.checked_next_multiple_of(1 << 10).unwrap_or(u64::MAX)))
+    Some(advice::headroom(Rate(rate), Span(rtt), frame))
 }
 
 impl QueueDraft {

@@ -28,17 +28,15 @@ impl Scenario {
                 }
                 Bounds::default()
             }
-            Source::Traffic(traffic) => {
-                flag("traffic", traffic);
-                flag("pmtu", &traffic.pmtu.bytes());
-                if let Some(window) = traffic.window {
-                    flag("window", &Bytes(window));
-                }
-                Plan::new(traffic, &self.paths).bounds()
+            Source::Traffic(groups) => {
+                groups.iter().for_each(|traffic| flag("traffic", traffic));
+                Plan::of_all(groups, &self.paths).bounds()
             }
         };
         self.paths.iter().for_each(|path| flag("path", path));
         self.tenants.iter().for_each(|tenant| flag("tenant", tenant));
+        self.wan_rate.iter().for_each(|rate| flag("wan-rate", rate));
+        self.lan_rate.iter().for_each(|rate| flag("lan-rate", rate));
         self.restarts.iter().for_each(|restart| flag("restart", restart));
         self.pauses.iter().for_each(|pause| flag("pause", pause));
         self.strangers.iter().for_each(|rate| flag("strangers", rate));
@@ -109,7 +107,7 @@ impl fmt::Display for PathScenario {
 }
 
 impl fmt::Display for Traffic {
-    /// As it is parsed, without what has flags of its own: PMTU and window.
+    /// As it is parsed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verb, qps, size, messages, timer, reads, retry, rnr, recreate, .. } = self;
         write!(f, "verb={},qps={qps},size={size},messages={messages}", verb.name())?;
@@ -126,6 +124,26 @@ impl fmt::Display for Traffic {
         if let Some(line) = self.line {
             write!(f, ",line={}", Rate(line))?;
         }
+        if let [first, rest @ ..] = self.dscp.as_slice() {
+            write!(f, ",dscp={first}")?;
+            rest.iter().try_for_each(|point| write!(f, "+{point}"))?;
+        }
+        let usual = Self::default();
+        if self.pmtu != usual.pmtu {
+            write!(f, ",pmtu={}", self.pmtu.bytes())?;
+        }
+        if let Some(window) = self.window {
+            write!(f, ",window={}", Bytes(window))?;
+        }
+        if !self.name.is_empty() {
+            write!(f, ",name={}", self.name)?;
+        }
+        if self.priority != usual.priority {
+            write!(f, ",priority={}", self.priority)?;
+        }
+        if self.start > 0 {
+            write!(f, ",start={}", Span(self.start))?;
+        }
         Ok(())
     }
 }
@@ -139,6 +157,8 @@ mod tests {
         for text in [
             "verb=mix,qps=16,size=65536,messages=9,timer=14,retry=3,direction=both,reads=32,rnr=10,\
              recreate=4,line=25Gbps",
+            "verb=write,qps=2,size=1,messages=1,timer=17,retry=7,direction=ab,dscp=1+2,pmtu=1024,\
+             window=1MiB,name=a,priority=4,start=5ms",
             "verb=read,qps=1,size=1,messages=1,timer=adaptive,retry=7,direction=ba",
         ] {
             assert_eq!(text.parse::<Traffic>().unwrap().to_string(), text);
@@ -159,7 +179,7 @@ mod tests {
         let traffic: Traffic = "verb=write,messages=2".parse().unwrap();
         let mut scenario = Scenario::traffic(traffic, vec!["p1".parse().unwrap()], 3);
         let usual = "compute-gateway lab --traffic verb=write,qps=1,size=1048576,messages=2,\
-                     timer=17,retry=7,direction=ab --pmtu 4096 --path p1 --seed 3";
+                     timer=17,retry=7,direction=ab --path p1 --seed 3";
         assert_eq!(scenario.command_line(), usual);
         scenario.bounds.hold_bytes = 128 << 10;
         scenario.bounds.hold_packets = Some(64);

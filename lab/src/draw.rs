@@ -120,7 +120,6 @@ impl Draw {
         let (_, verb) = self.one_of(Mix::ALL);
         let (_, direction) = self.one_of(Direction::ALL);
         Traffic {
-            dscp: Vec::new(),
             verb,
             qps,
             size,
@@ -134,6 +133,7 @@ impl Draw {
             pmtu,
             window: None,
             line: None,
+            ..Traffic::default()
         }
     }
 

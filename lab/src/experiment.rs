@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::alone::Alone;
 use crate::expect::{Expectation, Verdict};
 use crate::report::Report;
 use crate::run::{LabError, run};
@@ -18,6 +19,8 @@ pub struct Experiment {
     pub seeds: Seeds,
     /// Whether to run it without gateways as well.
     pub compare: bool,
+    /// The pair of hosts to run alone as well, by its name: nobody else has messages then.
+    pub alone: Option<String>,
     /// What has to hold of every outcome, in the order of the file.
     pub expectations: Vec<Expectation>,
 }
@@ -31,6 +34,9 @@ pub struct Outcome {
     /// The report of the same without gateways, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub without_gateways: Option<Report>,
+    /// What a pair of hosts did alone, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Alone>,
     /// What was expected, and what was seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expectations: Vec<Verdict>,
@@ -49,7 +55,10 @@ impl Experiment {
             true => Some(run(&Scenario { gateways: false, out: None, ..scenario })?),
             false => None,
         };
-        let mut outcome = Outcome { report, without_gateways, expectations: Vec::new() };
+        let alone =
+            self.alone.as_deref().map(|name| Alone::run(&self.scenario, seed, name, &report));
+        let alone = alone.transpose()?.flatten();
+        let mut outcome = Outcome { report, without_gateways, alone, expectations: Vec::new() };
         outcome.expectations = Verdict::all(&self.expectations, &outcome);
         Ok(outcome)
     }

@@ -13,8 +13,8 @@ mod rnics;
 
 use flood::Flooded;
 use players::Players;
-pub(crate) use rnics::PFC_RATE;
-use rnics::Rnics;
+use rnics::Sites;
+pub(crate) use rnics::{PFC_RATE, Work};
 
 /// The hosts of both sites, as the run sees them.
 pub(crate) trait Hosts {
@@ -48,6 +48,11 @@ pub(crate) trait Hosts {
         Vec::new()
     }
 
+    /// What of their work is whose; nothing where no RNICs carry messages.
+    fn work(&self) -> Vec<Work> {
+        Vec::new()
+    }
+
     /// What they sent and received, when the lines of the wide area carried `line_bytes`.
     fn report(&self, line_bytes: u64) -> Endpoints;
 }
@@ -56,7 +61,7 @@ pub(crate) trait Hosts {
 pub(crate) fn of(scenario: &Scenario) -> Result<Box<dyn Hosts>, LabError> {
     let hosts: Box<dyn Hosts> = match &scenario.source {
         Source::Capture(capture) => Box::new(Players::open(scenario, capture)?),
-        Source::Traffic(traffic) => Box::new(Rnics::new(scenario, traffic)),
+        Source::Traffic(groups) => Box::new(Sites::new(scenario, groups)),
     };
     Ok(match scenario.strangers {
         Some(rate) => Box::new(Flooded::new(hosts, rate, scenario.seed)),

@@ -1,6 +1,7 @@
 //! A network in a box, in virtual time; and its wire, [`wire`], in real time as well.
 #![forbid(unsafe_code)]
 
+mod alone;
 pub mod chart;
 mod command;
 pub mod draw;
@@ -32,6 +33,7 @@ pub mod traffic;
 mod way;
 pub mod wire;
 
+pub use alone::Alone;
 pub use experiment::{Experiment, Outcome};
 pub use path::PathError;
 pub use pause::{PRIORITY, Pause, PauseError};

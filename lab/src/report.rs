@@ -8,7 +8,7 @@ use pipelines::gateway::{Gateway, Numbering};
 use serde::Serialize;
 
 use crate::link::{Impairments, LinkCounters};
-use crate::scenario::{Bounds, PathScenario, Scenario, Source};
+use crate::scenario::{Bounds, PathScenario, Scenario};
 use crate::timeline::Timeline;
 
 mod endpoints;
@@ -18,13 +18,15 @@ mod ports;
 mod tenants;
 mod traffic;
 
-pub use endpoints::{Completion, Endpoints, GroupReport, MessageReport, StrangersReport};
+pub use endpoints::{
+    Completion, Endpoints, GroupReport, MessageReport, PairReport, Resumed, StrangersReport,
+};
 pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;
 pub use ports::PortReport;
 pub(crate) use tenants::tenants;
-pub use tenants::{QueueReport, TenantReport};
+pub use tenants::{DelayReport, QueueReport, TenantReport};
 pub use traffic::TrafficReport;
 
 /// The report of one run.
@@ -62,9 +64,12 @@ pub struct ScenarioReport {
     /// The capture that was played, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// What RNICs did, if there were any.
+    /// What RNICs did, if there were any: the first pair of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficReport>,
+    /// What each of several pairs of RNICs did, that among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<TrafficReport>,
     /// How packets are numbered; nothing without gateways.
     pub mode: Option<&'static str>,
     /// Paths between the sites.
@@ -214,12 +219,14 @@ impl ScenarioReport {
     /// The scenario, in the report.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
+        let groups = scenario.traffic_groups().iter().enumerate();
+        let groups: Vec<_> = groups
+            .map(|(place, traffic)| TrafficReport::new(place, traffic, &scenario.paths))
+            .collect();
         Self {
             input: scenario.input().map(|input| input.display().to_string()),
-            traffic: match &scenario.source {
-                Source::Capture(_) => None,
-                Source::Traffic(traffic) => Some(TrafficReport::new(traffic, &scenario.paths)),
-            },
+            traffic: groups.first().cloned(),
+            groups: if groups.len() > 1 { groups } else { Vec::new() },
             mode: scenario.gateways.then_some(mode_name(scenario.numbering)),
             paths: scenario.paths.iter().map(PathReport::new).collect(),
             tenants: scenario.tenants.iter().map(ToString::to_string).collect(),

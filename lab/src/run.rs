@@ -11,10 +11,9 @@ use crate::report::{
     self, GatewayReport, Gateways, PortReport, Report, ScenarioReport, Wan, path_events,
 };
 use crate::restart::Restart;
-use crate::scenario::{Scenario, Source};
+use crate::scenario::{MAX_GROUPS, Scenario, Source};
 use crate::site::{self, LAN, Site, SiteError};
 use crate::taps::{Taps, TapsError};
-use crate::tenant;
 
 /// Virtual time in which the gateways must have found each other.
 const ESTABLISH: Nanos = 60 * SECOND;
@@ -35,6 +34,9 @@ pub enum LabError {
     /// There must be a way between the sites.
     #[error("no path: add one, as in --path wan1,delay=5ms")]
     NoPath,
+    /// Hosts are told apart by an octet.
+    #[error("{0} pairs of hosts: at most {MAX_GROUPS}")]
+    TooMany(usize),
     /// A gateway cannot be made.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -86,6 +88,10 @@ impl LabError {
 pub fn run(scenario: &Scenario) -> Result<Report, LabError> {
     if scenario.paths.is_empty() {
         return Err(LabError::NoPath);
+    }
+    let groups = scenario.traffic_groups().len();
+    if groups > MAX_GROUPS {
+        return Err(LabError::TooMany(groups));
     }
     let mut run = Run::new(scenario)?;
     run.establish()?;
@@ -207,14 +213,14 @@ impl<'a> Run<'a> {
             lives.map(report).reduce(GatewayReport::then).unwrap_or_default()
         });
         let gateways = gateways.next().zip(gateways.next()).map(|(a, b)| Gateways { a, b });
-        let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
-        let named = tenant::settings(&self.scenario.tenants).into_iter();
-        let tenants = report::tenants(named.map(|tenant| tenant.name), lives, self.now);
-        let lives = self.former.iter().zip(&self.sites).enumerate();
-        let ports = lives.filter_map(|(side, (former, site))| {
+        let sites = self.former.iter().zip(&self.sites).enumerate();
+        let ports = sites.filter_map(|(side, (former, site))| {
             PortReport::new(side, former.iter().chain([site]).map(Site::gateway))
         });
-        let ports = ports.collect();
+        let ports: Vec<_> = ports.collect();
+        let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
+        let of_hosts = (&ports[..], self.hosts.work(), self.now);
+        let tenants = report::tenants(self.scenario, lives, of_hosts);
         self.network.finish()?;
         Ok(Report {
             seed: self.scenario.seed,

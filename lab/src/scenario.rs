@@ -32,6 +32,9 @@ pub struct PathScenario {
 pub const MODES: [(&str, Numbering); 2] =
     [("tunnel", Numbering::Tunnel), ("transparent", Numbering::Transparent { check_icrc: true })];
 
+/// Pairs of hosts at most.
+pub(crate) const MAX_GROUPS: usize = 64;
+
 /// What the largest outer IP packet may be, in bytes.
 pub const MTU: RangeInclusive<u32> = 576..=65_535;
 
@@ -79,8 +82,8 @@ pub struct Capture {
 pub enum Source {
     /// Both sites play a capture.
     Capture(Capture),
-    /// An RNIC at each site carries messages.
-    Traffic(Traffic),
+    /// RNICs carry messages: an RNIC at each site for each of these.
+    Traffic(Vec<Traffic>),
 }
 
 /// A run of the lab.
@@ -103,6 +106,8 @@ pub struct Scenario {
     pub tenants: Vec<TenantScenario>,
     /// How fast the gateways' WAN ports are sent to, all together: what is more waits in queues.
     pub wan_rate: Option<Rate>,
+    /// How fast each gateway's LAN port is sent to, likewise.
+    pub lan_rate: Option<Rate>,
     /// Gateways that start anew, in any order.
     pub restarts: Vec<Restart>,
     /// Packets a second of strangers at site A, beside what hosts send.
@@ -127,8 +132,14 @@ impl Scenario {
     /// RNICs under load over these paths, with gateways that have room for what may be under way.
     #[must_use]
     pub fn traffic(traffic: Traffic, paths: Vec<PathScenario>, seed: u64) -> Self {
-        let bounds = Plan::new(&traffic, &paths).bounds();
-        Self::of(Source::Traffic(traffic), paths, bounds, seed)
+        Self::groups(vec![traffic], paths, seed)
+    }
+
+    /// Several pairs of RNICs under load, likewise.
+    #[must_use]
+    pub fn groups(groups: Vec<Traffic>, paths: Vec<PathScenario>, seed: u64) -> Self {
+        let bounds = Plan::of_all(&groups, &paths).bounds();
+        Self::of(Source::Traffic(groups), paths, bounds, seed)
     }
 
     fn of(source: Source, paths: Vec<PathScenario>, bounds: Bounds, seed: u64) -> Self {
@@ -141,11 +152,27 @@ impl Scenario {
             bounds,
             tenants: Vec::new(),
             wan_rate: None,
+            lan_rate: None,
             restarts: Vec::new(),
             strangers: None,
             pauses: Vec::new(),
             seed,
             out: None,
+        }
+    }
+
+    /// Whether hosts and gateways speak priority flow control: a host pauses, or a queue says stop.
+    #[must_use]
+    pub fn speaks_of_pauses(&self) -> bool {
+        !self.pauses.is_empty() || self.tenants.iter().any(|tenant| tenant.xoff.is_some())
+    }
+
+    /// What RNICs carry, if they do.
+    #[must_use]
+    pub fn traffic_groups(&self) -> &[Traffic] {
+        match &self.source {
+            Source::Capture(_) => &[],
+            Source::Traffic(groups) => groups,
         }
     }
 

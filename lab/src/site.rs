@@ -20,7 +20,6 @@ use pipelines::gateway::{
 use pipelines::pfc::Mode;
 
 use crate::hosts::PFC_RATE;
-use crate::pause::PRIORITY;
 use crate::random::Random;
 use crate::scenario::{Bounds, PathScenario, Scenario, Source};
 use crate::tenant;
@@ -212,18 +211,17 @@ fn buffers(scenario: &Scenario) -> (u32, u32) {
 fn plan(scenario: &Scenario) -> Option<Plan> {
     match &scenario.source {
         Source::Capture(_) => None,
-        Source::Traffic(traffic) => Some(Plan::new(traffic, &scenario.paths)),
+        Source::Traffic(groups) => Some(Plan::of_all(groups, &scenario.paths)),
     }
 }
 
-/// The LAN port speaks priority flow control, and all tenants have the one priority of the hosts.
+/// The LAN port speaks priority flow control, and each tenant has the priority it says.
 fn backpressure(scenario: &Scenario) -> BackpressureSettings {
     let pfc = PfcSettings { mode: Mode::Pfc, quanta: u16::MAX, rate: PFC_RATE };
     let wan = scenario.paths.iter().map(|_| None);
-    let tenants = tenant::settings(&scenario.tenants).len().max(1);
     BackpressureSettings {
         ports: std::iter::once(Some(pfc)).chain(wan).collect(),
-        priorities: vec![PRIORITY; tenants],
+        priorities: tenant::priorities(&scenario.tenants),
         limits: Limits::default(),
         stops: StopperSettings::default(),
     }
@@ -287,7 +285,11 @@ fn settings(scenario: &Scenario, side: usize) -> Settings {
         tenants: tenant::settings(&scenario.tenants),
         // A lab has a few hosts, and makes many gateways.
         flows: Some(flows::Settings { subflows: 1 << 11, flows: 1 << 9, ..Default::default() }),
-        backpressure: (!scenario.pauses.is_empty()).then(|| backpressure(scenario)),
-        queues: tenant::queues(&scenario.tenants, scenario.wan_rate, scenario.paths.len()),
+        backpressure: scenario.speaks_of_pauses().then(|| backpressure(scenario)),
+        queues: tenant::queues(
+            &scenario.tenants,
+            (scenario.lan_rate, scenario.wan_rate),
+            &scenario.paths,
+        ),
     }
 }

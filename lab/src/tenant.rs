@@ -3,11 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use config::advice;
 use config::prefix::Prefix;
-use config::units::{Bytes, Rate as Bits};
+use config::units::{Bytes, Rate as Bits, Span};
 use pipelines::gateway::{self, QueueSettings};
 use pipelines::queueing::{CLASSES, Class, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
+
+use crate::pause::PRIORITY;
+use crate::scenario::PathScenario;
 
 /// A tenant of both gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +22,22 @@ pub struct TenantScenario {
     pub weight: Option<u16>,
     /// The most it may send to the wide area, with a burst that suits it.
     pub rate: Option<Bits>,
-    /// Bytes of its own in each of its queues, those for what comes after a stop included.
+    /// Bytes of its own in each of its queues; of lossless ones those for what comes after a stop, by
+    /// default what `config check` says these have to be.
     pub reserved: Option<Bytes>,
     /// Where its queues say stop; without it they are lossy.
     pub xoff: Option<Bytes>,
+    /// The priority of its packets on the LANs; that of RDMA if none is said.
+    pub priority: Option<u8>,
 }
 
 /// Queues of a lab: what may wait each way.
 const POOL: u64 = 256 << 20;
 const PACKETS: u32 = 1 << 16;
+/// The largest frame on a LAN.
+const FRAME: u64 = 9_216 + 22;
+/// What a WAN port may be given at once: on the path it waits for less than what has hosts stop.
+const WAN_BURST: u32 = 16 << 10;
 /// As much as is left.
 const ALPHA: u32 = 256;
 
@@ -42,7 +53,7 @@ impl FromStr for TenantScenario {
     type Err = TenantError;
 
     /// `NAME[,KEY=VALUE]..` with the keys vlan, prefix, p_key, dscp - each may be repeated - and
-    /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff.
+    /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff, priority.
     fn from_str(text: &str) -> Result<Self, TenantError> {
         let fail = |what: String| TenantError(text.escape_debug().to_string(), what);
         let mut parts = text.split(',');
@@ -89,9 +100,10 @@ fn set(tenant: &mut TenantScenario, key: &str, value: &str) -> Result<(), String
         "rate" => tenant.rate = Some(rate(value)?),
         "reserved" => tenant.reserved = Some(Bytes(bytes(value)?)),
         "xoff" => tenant.xoff = Some(Bytes(bytes(value)?)),
+        "priority" => tenant.priority = Some(number(value, 7)? as u8),
         _ => {
             let known = "vlan, prefix, p_key, dscp, replay_bytes, hold_bytes, weight, rate, reserved, \
-                         xoff";
+                         xoff, priority";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -135,7 +147,8 @@ impl fmt::Display for TenantScenario {
         self.weight.iter().try_for_each(|weight| write!(f, ",weight={weight}"))?;
         self.rate.iter().try_for_each(|rate| write!(f, ",rate={rate}"))?;
         self.reserved.iter().try_for_each(|bytes| write!(f, ",reserved={bytes}"))?;
-        self.xoff.iter().try_for_each(|bytes| write!(f, ",xoff={bytes}"))
+        self.xoff.iter().try_for_each(|bytes| write!(f, ",xoff={bytes}"))?;
+        self.priority.iter().try_for_each(|priority| write!(f, ",priority={priority}"))
     }
 }
 
@@ -145,8 +158,16 @@ pub(crate) fn settings(tenants: &[TenantScenario]) -> Vec<TenantSettings> {
     in_order(tenants).into_iter().map(|tenant| tenant.settings).collect()
 }
 
+/// The priority of each on the LANs, in the order of the gateways; of the only one, if none are told
+/// apart.
+pub(crate) fn priorities(tenants: &[TenantScenario]) -> Vec<u8> {
+    let all = in_order(tenants);
+    let priority = |tenant: &TenantScenario| tenant.priority.unwrap_or(PRIORITY);
+    if all.is_empty() { vec![PRIORITY] } else { all.iter().map(priority).collect() }
+}
+
 /// The tenants in the order of the gateways.
-fn in_order(tenants: &[TenantScenario]) -> Vec<TenantScenario> {
+pub(crate) fn in_order(tenants: &[TenantScenario]) -> Vec<TenantScenario> {
     let (default, others): (Vec<_>, Vec<_>) =
         tenants.iter().cloned().partition(|tenant| tenant.settings.name == DEFAULT);
     let unnamed = || TenantSettings { name: DEFAULT.into(), ..TenantSettings::default() };
@@ -155,28 +176,34 @@ fn in_order(tenants: &[TenantScenario]) -> Vec<TenantScenario> {
     first.into_iter().chain(others).collect()
 }
 
-/// The queues of a gateway with so many WAN ports, that are sent to at `wan_rate` together; none if
-/// nobody asks for any.
+/// The queues of a gateway with a LAN port of this rate, and a WAN port a path that together have
+/// that one; none if nobody asks for any.
 pub(crate) fn queues(
     tenants: &[TenantScenario],
-    wan_rate: Option<Bits>,
-    wan_ports: usize,
+    (lan_rate, wan_rate): (Option<Bits>, Option<Bits>),
+    paths: &[PathScenario],
 ) -> Option<QueueSettings> {
-    if wan_rate.is_none() && !tenants.iter().any(TenantScenario::asks_for_queues) {
+    let rated = lan_rate.is_some() || wan_rate.is_some();
+    if !rated && !tenants.iter().any(TenantScenario::asks_for_queues) {
         return None;
     }
-    let mut all: Vec<_> = in_order(tenants).iter().map(TenantScenario::queues).collect();
+    let wan_ports = paths.len();
+    let mut all: Vec<_> = in_order(tenants).iter().map(|tenant| tenant.queues(paths)).collect();
     if all.is_empty() {
-        all.push(TenantScenario::of(TenantSettings::default()).queues());
+        all.push(TenantScenario::of(TenantSettings::default()).queues(paths));
     }
-    let wan = wan_rate.map(|Bits(rate)| Rate::of(rate / wan_ports.max(1) as u64));
-    let port_rates = [None].into_iter().chain(std::iter::repeat_n(wan, wan_ports)).collect();
+    let wan = wan_rate.map(|Bits(rate)| Rate {
+        bits_per_second: rate / wan_ports.max(1) as u64,
+        burst_bytes: WAN_BURST,
+    });
+    let lan = lan_rate.map(|Bits(rate)| Rate::of(rate));
+    let port_rates = [lan].into_iter().chain(std::iter::repeat_n(wan, wan_ports)).collect();
     Some(QueueSettings { pool_bytes: POOL, packets: PACKETS, port_rates, tenants: all })
 }
 
 impl TenantScenario {
     fn of(settings: TenantSettings) -> Self {
-        Self { settings, weight: None, rate: None, reserved: None, xoff: None }
+        Self { settings, weight: None, rate: None, reserved: None, xoff: None, priority: None }
     }
 
     fn asks_for_queues(&self) -> bool {
@@ -184,13 +211,25 @@ impl TenantScenario {
         weight.is_some() || rate.is_some() || reserved.is_some() || xoff.is_some()
     }
 
+    /// What `config check` says that its queues need after they said stop; nothing where they are
+    /// lossy, or nobody knows how fast they fill.
+    pub(crate) fn advised_headroom(&self, paths: &[PathScenario]) -> Option<Bytes> {
+        self.xoff?;
+        let all = paths.iter().map(|path| path.does.rate).sum();
+        let rate = self.rate.or(Option::map(all, Bits))?;
+        let delay = paths.iter().map(|path| path.does.delay).max().unwrap_or(0);
+        Some(advice::headroom(rate, Span(2 * delay), FRAME))
+    }
+
     /// What its queues are told: with an `xoff`, what is reserved is headroom.
-    fn queues(&self) -> TenantQueues {
-        let own = self.reserved.map_or(0, |Bytes(bytes)| bytes);
+    fn queues(&self, paths: &[PathScenario]) -> TenantQueues {
+        let own = self.reserved.map(|Bytes(bytes)| bytes);
         let data = match self.xoff {
-            None => Thresholds { reserved: own, ..Thresholds::lossy(ALPHA) },
+            None => Thresholds { reserved: own.unwrap_or(0), ..Thresholds::lossy(ALPHA) },
             Some(Bytes(xoff)) => {
-                Thresholds { reserved: 0, alpha: ALPHA, headroom: own, xoff, xon: xoff / 2 }
+                let advised = self.advised_headroom(paths).map(|Bytes(bytes)| bytes);
+                let headroom = own.or(advised).unwrap_or(0);
+                Thresholds { reserved: 0, alpha: ALPHA, headroom, xoff, xon: xoff / 2 }
             }
         };
         let mut thresholds = [data; CLASSES];
@@ -210,7 +249,7 @@ mod tests {
             "acme,vlan=7,vlan=8,prefix=10.0.0.0/8,p_key=0x8001,dscp=26,replay_bytes=1MiB,\
              hold_bytes=128KiB",
             "default,hold_bytes=1MiB",
-            "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB",
+            "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB,priority=4",
         ] {
             assert_eq!(text.parse::<TenantScenario>().unwrap().to_string(), text);
         }
@@ -219,12 +258,30 @@ mod tests {
         assert_eq!(names, ["default", "a"]);
         assert_eq!(settings(&tenants[..1])[0].hold_bytes, None);
         assert_eq!(settings(&[]), []);
-        assert_eq!(queues(&tenants, None, 2), None);
+        let paths = vec![PathScenario::default(); 2];
+        assert_eq!(queues(&tenants, (None, None), &paths), None);
         let heavy = ["a,vlan=1,weight=8"].map(|text| text.parse().unwrap());
-        let found = queues(&heavy, Some(Bits(10_000_000_000)), 2).unwrap();
+        let found = queues(&heavy, (None, Some(Bits(10_000_000_000))), &paths).unwrap();
         assert_eq!(found.tenants.iter().map(|of| of.weight).collect::<Vec<_>>(), [1, 8]);
-        let each = Some(Rate::of(5_000_000_000));
+        let each = Some(Rate { bits_per_second: 5_000_000_000, burst_bytes: WAN_BURST });
         assert_eq!(found.port_rates, [None, each, each]);
+    }
+
+    #[test]
+    fn lossless_queues_have_the_headroom_that_a_check_asks_for() {
+        let path: PathScenario = "p1,rate=10G,delay=2.5ms".parse().unwrap();
+        let advised = |text: &str| {
+            let tenant: TenantScenario = text.parse().unwrap();
+            tenant.advised_headroom(std::slice::from_ref(&path)).map(|Bytes(bytes)| bytes)
+        };
+        // 10 Gbit/s times 5 ms, and two frames, in whole KiB.
+        assert_eq!(advised("a,dscp=1,xoff=1MiB"), Some(6_122 << 10));
+        assert_eq!(advised("a,dscp=1,xoff=1MiB,rate=1G"), Some(629 << 10));
+        assert_eq!(advised("a,dscp=1,weight=2"), None);
+        let tenants = ["a,dscp=1,xoff=1MiB".parse().unwrap()];
+        let found = queues(&tenants, (None, None), std::slice::from_ref(&path)).unwrap();
+        let bulk = found.tenants[1].thresholds[Class::Bulk as usize];
+        assert_eq!((bulk.headroom, bulk.xoff), (6_122 << 10, 1 << 20));
     }
 
     #[test]

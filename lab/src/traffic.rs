@@ -1,5 +1,8 @@
 //! What RNICs at the two sites are to do: `verb=write,qps=16,size=1MiB,messages=64`.
 
+use dataplane::time::Nanos;
+
+use crate::pause::PRIORITY;
 use crate::rnic::{Pmtu, Timer, Verb};
 
 mod parse;
@@ -87,9 +90,12 @@ impl Direction {
     }
 }
 
-/// RNICs under load.
+/// RNICs under load: a host at each site, with queue pairs between them. Several of these are several
+/// pairs of hosts, each pair with lines of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traffic {
+    /// What reports call it; empty: `g1`, `g2` and so on, by its place.
+    pub name: String,
     /// What the messages do.
     pub verb: Mix,
     /// Queue pairs.
@@ -119,12 +125,17 @@ pub struct Traffic {
     pub line: Option<u64>,
     /// Code points of differentiated services that queue pairs have in turn; all 0 if empty.
     pub dscp: Vec<u8>,
+    /// The priority of all it sends and receives, 0 to 7: what a pause of the LAN stops.
+    pub priority: u8,
+    /// When it begins, from the start of the play.
+    pub start: Nanos,
 }
 
 impl Default for Traffic {
     /// 64 MiB of WRITEs over one queue pair.
     fn default() -> Self {
         Self {
+            name: String::new(),
             verb: Mix::Write,
             qps: 1,
             size: 1 << 20,
@@ -139,6 +150,8 @@ impl Default for Traffic {
             window: None,
             line: None,
             dscp: Vec::new(),
+            priority: PRIORITY,
+            start: 0,
         }
     }
 }
@@ -155,6 +168,12 @@ impl Traffic {
     #[must_use]
     pub fn dscp_of(&self, place: usize) -> u8 {
         self.dscp.get(place % self.dscp.len().max(1)).copied().unwrap_or(0)
+    }
+
+    /// What reports call the one at this place, counted from 0.
+    #[must_use]
+    pub fn called(&self, place: usize) -> String {
+        if self.name.is_empty() { format!("g{}", place + 1) } else { self.name.clone() }
     }
 
     /// Messages of both sites.

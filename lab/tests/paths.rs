@@ -93,7 +93,7 @@ fn a_lane_keeps_its_path_where_spreading_is_off_or_packets_go_as_they_are() {
     for scenario in [off, bare] {
         // Slower than the smallest path.
         let traffic = "verb=write,size=256KiB,messages=100,line=350M".parse().expect("traffic");
-        let scenario = Scenario { source: lab::Source::Traffic(traffic), ..scenario };
+        let scenario = Scenario { source: lab::Source::Traffic(vec![traffic]), ..scenario };
         let report = lab::run(&scenario).expect("a report");
         assert_unnoticed(&report);
         let busy = report.wan.paths.iter().filter(|path| path.utilization > 0.05);

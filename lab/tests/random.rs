@@ -13,7 +13,7 @@ use std::time::Instant;
 use lab::report::{GatewayReport, MessageReport};
 use lab::rnic::Timer;
 use lab::traffic::{Mix, Plan};
-use lab::{Report, Scenario, Source, Traffic, draw};
+use lab::{Report, Scenario, Traffic, draw};
 use pipelines::gateway::Numbering;
 
 /// Seeds that are run unless others are asked for.
@@ -24,10 +24,7 @@ const PATIENT: u8 = 18;
 const OUTLAST: u64 = 500_000_000;
 
 fn traffic(scenario: &Scenario) -> &Traffic {
-    match &scenario.source {
-        Source::Traffic(traffic) => traffic,
-        Source::Capture(_) => panic!("no capture is drawn"),
-    }
+    scenario.traffic_groups().first().expect("no capture is drawn")
 }
 
 /// The figures among these that are not 0.

@@ -165,7 +165,7 @@ fn a_run_that_cannot_end_says_so() {
 fn the_report_says_what_was_asked_for() {
     let traffic = "verb=read,qps=2,size=1MiB,messages=1,timer=adaptive,direction=ba";
     let scenario = scenario(traffic, &[NEAR], 1);
-    let lab::Source::Traffic(asked) = &scenario.source else { panic!("traffic") };
+    let [asked] = scenario.traffic_groups() else { panic!("traffic") };
     assert_eq!((asked.direction, asked.timer), (Direction::Ba, Timer::adaptive(17)));
     let report = lab::run(&scenario).expect("a report").scenario;
     let said = report.traffic.expect("traffic");

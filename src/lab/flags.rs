@@ -17,14 +17,16 @@ pub(crate) struct Flags {
     /// Capture that the two sites play (classic pcap or pcapng).
     #[arg(long, value_name = "FILE", required_unless_present_any = ["traffic", "scenario", "scenario_help"], conflicts_with = "scenario")]
     input: Option<PathBuf>,
-    /// What RNICs at the two sites carry. KEYs: verb (write, send, read, atomic, mix: required),
+    /// What RNICs at the two sites carry; may be repeated, for several pairs of hosts. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding, 255 at most), rnr (one refusal in so
     /// many), dscp (code points, as 1+2, that queue pairs have in turn), recreate (messages after which a queue pair is destroyed and another one, connected on
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
-    /// that of all paths).
+    /// that of all paths), pmtu and window (as the flags of these names, which are for all), name (in
+    /// reports), priority (0 to 7: what a pause of the LAN stops; without it 3), start (when it
+    /// begins).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with_all = ["input", "scenario"])]
-    traffic: Option<Traffic>,
+    traffic: Vec<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["input", "scenario"])]
     pmtu: Option<Pmtu>,
@@ -45,7 +47,7 @@ pub(crate) struct Flags {
     /// A tenant of both gateways; may be repeated, the first that matches has a packet. KEYs: vlan,
     /// prefix (of its hosts at either site), p_key, dscp (each may be repeated; one of each kind has
     /// to match), replay_bytes, hold_bytes; weight, rate (the most it may send), reserved (bytes of
-    /// its own in queues), xoff (where those say stop). What is nobody's is the tenant default's.
+    /// its own in queues), xoff (where those say stop), priority (on the LANs). What is nobody's is the tenant default's.
     #[arg(long = "tenant", value_name = "NAME[,KEY=VALUE]..",
         conflicts_with_all = ["no_gateways", "scenario"])]
     tenants: Vec<TenantScenario>,
@@ -53,6 +55,9 @@ pub(crate) struct Flags {
     /// tenant's each.
     #[arg(long, value_name = "RATE", conflicts_with_all = ["no_gateways", "scenario"])]
     wan_rate: Option<Rate>,
+    /// How fast the gateways send to their LAN ports, each, likewise.
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["no_gateways", "scenario"])]
+    lan_rate: Option<Rate>,
     /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
@@ -77,6 +82,10 @@ pub(crate) struct Flags {
     /// Run with gateways and without, and show both side by side.
     #[arg(long, conflicts_with_all = ["no_gateways", "scenario"])]
     compare: bool,
+    /// Run with the messages of one pair of hosts only as well, and show what it did together with
+    /// the others in per cent of that: the NAME of its --traffic; g1 is the first that has none.
+    #[arg(long, value_name = "NAME", requires = "traffic", conflicts_with = "scenario")]
+    alone: Option<String>,
     /// Memory of each gateway's replay buffer.
     #[arg(long, value_name = "BYTES", conflicts_with = "scenario")]
     replay_bytes: Option<Bytes>,
@@ -110,18 +119,25 @@ impl Flags {
     /// What is to be run with these seeds. Flags expect nothing.
     pub(super) fn experiment(&self, seeds: Seeds) -> Experiment {
         let scenario = self.scenario(seeds.first());
-        Experiment { scenario, seeds, compare: self.compare, expectations: Vec::new() }
+        let (compare, alone) = (self.compare, self.alone.clone());
+        Experiment { scenario, seeds, compare, alone, expectations: Vec::new() }
+    }
+
+    /// Traffic, changed as the flags say that are for all.
+    fn with_flags(&self, traffic: &Traffic) -> Traffic {
+        let pmtu = self.pmtu.unwrap_or(traffic.pmtu);
+        let window = self.window.map(|Bytes(bytes)| bytes).or(traffic.window);
+        Traffic { pmtu, window, ..traffic.clone() }
     }
 
     fn scenario(&self, seed: u64) -> Scenario {
         let paths = self.paths.clone();
-        let mut scenario = match &self.traffic {
-            Some(traffic) => {
-                let pmtu = self.pmtu.unwrap_or(traffic.pmtu);
-                let window = self.window.map(|Bytes(bytes)| bytes);
-                Scenario::traffic(Traffic { pmtu, window, ..traffic.clone() }, paths, seed)
+        let mut scenario = match !self.traffic.is_empty() {
+            true => {
+                let groups = self.traffic.iter().map(|traffic| self.with_flags(traffic));
+                Scenario::groups(groups.collect(), paths, seed)
             }
-            None => Scenario::new(self.input.clone().unwrap_or_default(), paths, seed),
+            false => Scenario::new(self.input.clone().unwrap_or_default(), paths, seed),
         };
         if let Source::Capture(capture) = &mut scenario.source {
             let site_a = self.site_a.iter().map(|prefix| gateway::Prefix {
@@ -141,8 +157,9 @@ impl Flags {
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
         let (strangers, pauses) = (self.strangers, self.pauses.clone());
-        let wan_rate = self.wan_rate;
-        Scenario { gateways, numbering, restarts, tenants, wan_rate, strangers, pauses, ..scenario }
+        let (wan_rate, lan_rate) = (self.wan_rate, self.lan_rate);
+        let scenario = Scenario { wan_rate, lan_rate, ..scenario };
+        Scenario { gateways, numbering, restarts, tenants, strangers, pauses, ..scenario }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use config::units::Bytes;
 use lab::report::{GatewayReport, MessageReport, Report};
+use lab::{Alone, Outcome};
 
 use super::{Run, plot};
 use crate::report::{self, Align, Table};
@@ -88,6 +89,7 @@ pub(super) fn write_run(output: &mut dyn Write, run: &Run<'_>) -> io::Result<()>
         None => write_alone(output, report)?,
     }
     writeln!(output)?;
+    write_groups(output, outcome)?;
     write_paths(output, report)?;
     plot::write(output, report)?;
     let rate = report.endpoints.packets_sent as f64 / wall_seconds.max(1e-9);
@@ -133,6 +135,44 @@ fn write_both(output: &mut dyn Write, report: &Report, bare: &Report) -> io::Res
         )?;
     }
     Ok(())
+}
+
+/// Each of several pairs of hosts; and one alone, if it was run so.
+fn write_groups(output: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
+    let groups = &outcome.report.endpoints.groups;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        ("HOSTS", Align::Left),
+        ("MESSAGES", Align::Right),
+        ("GBIT/S", Align::Right),
+        ("SHARE", Align::Right),
+        ("MEDIAN", Align::Right),
+        ("99 OF 100", Align::Right),
+        ("BACK AFTER", Align::Right),
+    ]);
+    for group in groups {
+        let back = group.resumed.map(|resumed| seconds(resumed.after_us / 1e6));
+        table.row([
+            group.name.clone(),
+            group.messages_completed.to_string(),
+            format!("{:.3}", group.goodput_gbps),
+            format!("{:.2} %", group.share_percent),
+            seconds(group.completion_us.p50 / 1e6),
+            seconds(group.completion_us.p99 / 1e6),
+            back.unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    table.write(output, 0)?;
+    if let Some(Alone { name, goodput_percent, p99_percent, .. }) = &outcome.alone {
+        writeln!(
+            output,
+            "{name} beside the others: {goodput_percent:.2} % of the goodput, and {p99_percent:.2} % of the time \
+             of 99 of 100 messages, that it has alone"
+        )?;
+    }
+    writeln!(output)
 }
 
 fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {

@@ -32,6 +32,9 @@ pub(super) const TRAFFIC: Section = Section {
         optional("dscp", "\"1+2\"", "code points that queue pairs have in turn"),
         optional("pmtu", "4096", "largest payload of a packet"),
         optional("window", "\"64MiB\"", "bytes that a site may have under way"),
+        optional("name", "\"a\"", "name in reports"),
+        optional("priority", "3", "on the LANs, 0 to 7"),
+        optional("start", "\"5ms\"", "when it begins"),
     ],
 };
 
@@ -78,6 +81,7 @@ pub(super) const GATEWAYS: Section = Section {
         optional("mtu", "9216", "largest outer IP packet"),
         optional("tenants", "[\"acme,vlan=7\"]", "whom packets belong to, as --tenant says it"),
         optional("wan_rate", "\"10G\"", "what WAN ports are sent to at, all together"),
+        optional("lan_rate", "\"10G\"", "what LAN ports are sent to at"),
     ],
 };
 
@@ -89,6 +93,7 @@ pub(super) const RUN: Section = Section {
         optional("seed", "1", "decides everything that is left to chance"),
         optional("strangers", "1000000", "packets a second of strangers"),
         optional("pauses", "[\"b,from=10ms,for=50ms\"]", "hosts that take in nothing for a while"),
+        optional("alone", "\"g1\"", "pair of hosts that is run alone as well"),
         optional("compare", "true", "run it without gateways as well"),
         optional("no_gateways", "true", "run it without gateways only"),
     ],

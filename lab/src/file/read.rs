@@ -22,7 +22,7 @@ use crate::experiment::Experiment;
 use crate::path;
 use crate::pause::{Pause, PauseError};
 use crate::restart::{Restart, SITES};
-use crate::scenario::{Bounds, Capture, MODES, MTU, PathScenario, Scenario, Source};
+use crate::scenario::{Bounds, Capture, MAX_GROUPS, MODES, MTU, PathScenario, Scenario, Source};
 use crate::seeds::Seeds;
 use crate::tenant::{TenantError, TenantScenario};
 use crate::traffic::Traffic;
@@ -48,8 +48,8 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
 
     let mut scenario = Scenario::new(Default::default(), paths, run.seeds.first());
     match source? {
-        Source::Traffic(traffic) => {
-            scenario = Scenario::traffic(traffic, scenario.paths, scenario.seed);
+        Source::Traffic(groups) => {
+            scenario = Scenario::groups(groups, scenario.paths, scenario.seed);
         }
         capture => scenario.source = capture,
     }
@@ -59,26 +59,34 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
         scenario.numbering = mode.or(Numbering::Tunnel)?;
         scenario.tenants = read_tenants(entries, report);
         let rates = Rate(1_000_000)..=Rate(800_000_000_000);
-        scenario.wan_rate = entries.quantity("wan_rate", rates, report).given().copied();
+        scenario.wan_rate = entries.quantity("wan_rate", rates.clone(), report).given().copied();
+        scenario.lan_rate = entries.quantity("lan_rate", rates, report).given().copied();
     }
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;
     (scenario.strangers, scenario.pauses) = (run.strangers, run.pauses);
-    let (seeds, compare) = (run.seeds, run.compare);
-    Some(Experiment { scenario, seeds, compare, expectations: expectations? })
+    let Run { seeds, compare, alone, .. } = run;
+    if let Some((name, at)) = &alone
+        && !scenario.traffic_groups().iter().enumerate().any(|(p, of)| of.called(p) == *name)
+    {
+        let what = format!("there is no [[traffic]] with the name {}", quoted(name));
+        report.error(*at, what, "write the name of one, as \"g1\" for the first");
+    }
+    let alone = alone.map(|(name, _)| name);
+    Some(Experiment { scenario, seeds, compare, alone, expectations: expectations? })
 }
 
 /// Where frames come from: a capture, or traffic.
 fn read_source(root: &Table, folder: &Path, report: &mut Report<'_>) -> Option<Source> {
     let captures = occurrences(root, &CAPTURE, report);
     let traffic = occurrences(root, &TRAFFIC, report);
-    if let [_, second, ..] = traffic.as_slice() {
-        let remedy = "the lab carries one so far: leave the others out";
-        report.error(second.at, "a second [[traffic]]", remedy);
+    if let Some(over) = traffic.get(MAX_GROUPS) {
+        let what = format!("more than {MAX_GROUPS} sections [[traffic]]");
+        report.error(over.at, what, "give some of them more queue pairs, and leave others out");
     }
     match (captures.first(), traffic.first()) {
         (Some(capture), None) => read_capture(capture, folder, report).map(Source::Capture),
-        (None, Some(traffic)) => Some(Source::Traffic(read_traffic(traffic, report))),
+        (None, Some(_)) => Some(Source::Traffic(read_groups(&traffic, report))),
         (Some(capture), Some(_)) => {
             let remedy = "leave one of the two out: a capture is played alone";
             report.error(capture.at, "both [capture] and [[traffic]]", remedy);
@@ -104,6 +112,20 @@ fn read_capture(entries: &Entries<'_>, folder: &Path, report: &mut Report<'_>) -
     };
     let input = folder.join(entries.text("input", report).given()?);
     Some(Capture { input, site_a })
+}
+
+/// Pairs of hosts, each of another name.
+fn read_groups(found: &[Entries<'_>], report: &mut Report<'_>) -> Vec<Traffic> {
+    let groups: Vec<_> = found.iter().map(|entries| read_traffic(entries, report)).collect();
+    let mut names = BTreeSet::new();
+    for (place, (traffic, entries)) in groups.iter().zip(found).enumerate() {
+        let name = traffic.called(place);
+        if !names.insert(name.clone()) {
+            let what = format!("a second [[traffic]] with the name {}", quoted(&name));
+            report.error(entries.key_at("name"), what, "give each a name of its own");
+        }
+    }
+    groups
 }
 
 fn read_traffic(entries: &Entries<'_>, report: &mut Report<'_>) -> Traffic {
@@ -208,6 +230,8 @@ struct Run {
     strangers: Option<u64>,
     pauses: Vec<Pause>,
     compare: bool,
+    /// And where the file says so.
+    alone: Option<(String, usize)>,
     no_gateways: bool,
 }
 
@@ -218,8 +242,8 @@ impl Run {
         report: &mut Report<'_>,
     ) -> Self {
         let seeds = Seeds::one(1);
-        let pauses = Vec::new();
-        let mut run = Self { seeds, strangers: None, pauses, compare: false, no_gateways: false };
+        let (pauses, compare, no_gateways) = (Vec::new(), false, false);
+        let mut run = Self { seeds, strangers: None, pauses, compare, alone: None, no_gateways };
         let Some(entries) = entries else { return run };
         let seeds = entries.scalar("seed", report);
         let seeds = seeds.and_then(report, |seeds| seeds.parse().map_err(of("seed")));
@@ -229,6 +253,8 @@ impl Run {
         let remedy = "write one as \"b,from=10ms,for=50ms\"";
         run.pauses = read_texts::<_, PauseError>(entries, "pauses", remedy, report);
         run.compare = entries.flag("compare", report).given().copied().unwrap_or_default();
+        let alone = entries.text("alone", report).given().map(|name| (*name).to_owned());
+        run.alone = alone.map(|name| (name, entries.key_at("alone")));
         run.no_gateways = entries.flag("no_gateways", report).given().copied().unwrap_or_default();
         if run.no_gateways {
             let remedy = "leave one of the two out";

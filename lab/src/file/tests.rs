@@ -74,7 +74,7 @@ fn the_example_with_all_that_is_optional_parses() {
     let scenario = experiment.scenario;
     assert_eq!((scenario.restarts.len(), scenario.paths[0].does.down.len()), (1, 1));
     assert_eq!((scenario.bounds.replay_packets, scenario.bounds.mtu), (Some(4096), 9216));
-    let Source::Traffic(traffic) = scenario.source else { panic!("traffic") };
+    let [traffic] = scenario.traffic_groups() else { panic!("traffic") };
     assert_eq!((traffic.window, traffic.recreate), (Some(64 << 20), Some(32)));
 }
 
@@ -171,7 +171,11 @@ fn errors_say_what_where_and_what_to_do() {
         (with("down = [1]"), "s.toml:5:9: an element of \"down\" is no text", "double quotes"),
         (with("[[path]]\nname = \"p1\""), "s.toml:6:8: a second path \"p1\"", "of its own"),
         (with("[[path]]\nrate = \"1G\""), "s.toml:5:1: [[path]] has no \"name\"", "name = \"p1\""),
-        (with("[[traffic]]\nverb = \"read\""), "s.toml:5:1: a second [[traffic]]", "carries one"),
+        (
+            with("[[traffic]]\nverb = \"read\"\nname = \"g1\""),
+            "s.toml:7:8: a second [[traffic]] with",
+            "a name of its own",
+        ),
         (with("[capture]\ninput = \"a\""), "s.toml:5:1: both [capture] and", "leave one of"),
         (with("[path]"), "not TOML: duplicate key", "[[...]] for sections"),
         (with("[run]\nseed = \"9..1\""), "s.toml:6:8: \"seed\": \"9..1\" ends", "write 1..9"),

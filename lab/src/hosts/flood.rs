@@ -4,7 +4,7 @@
 use dataplane::time::{Nanos, SECOND, Time};
 use pipelines::wire::icrc;
 
-use super::Hosts;
+use super::{Hosts, Work};
 use crate::network::Network;
 use crate::random::Random;
 use crate::report::{Endpoints, StrangersReport};
@@ -113,6 +113,10 @@ impl Hosts for Flooded {
 
     fn errors(&self) -> Vec<String> {
         self.hosts.errors()
+    }
+
+    fn work(&self) -> Vec<Work> {
+        self.hosts.work()
     }
 
     fn report(&self, line_bytes: u64) -> Endpoints {

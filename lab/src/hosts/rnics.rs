@@ -1,36 +1,43 @@
-//! Hosts with an RNIC each, that carry messages as fast as they may.
+//! Pairs of hosts with an RNIC each, that carry messages as fast as they may.
 //!
-//! A host's line is as fast as all paths together. What the wide area cannot take in time pauses
+//! A host's line is faster than all paths together. What the wide area cannot take in time pauses
 //! it: a host sends only while a frame that arrives at a path now would wait for no longer than
 //! 20 microseconds, as if its gateway sent PFC frames in good time. That is all the lab models of
 //! a gateway that is full: one traffic class, paused as one, without delay. Where there are several
 //! paths and the line is given, it says what is offered: then the network's queues are 5 ms long, for
 //! the fullest of the paths must not say what the others get. Where the scenario has a host pause,
-//! hosts and gateways say so by frames, and obey those.
+//! or a tenant's queue says stop, hosts and gateways say so by frames, and obey those.
 
 use dataplane::time::{Nanos, Time};
 
-use super::Hosts;
 use crate::network::Network;
-use crate::report::{Endpoints, GroupReport, MessageReport};
 use crate::rnic::{Completion, Counters, Status};
-use crate::run::LabError;
-use crate::scenario::Scenario;
 use crate::traffic::{Mix, Plan, Traffic};
 
+mod arrivals;
 mod end;
 mod lives;
+mod sites;
 mod station;
+mod work;
 
 use end::{End, Stage};
+pub(super) use sites::Sites;
 pub(crate) use station::RATE as PFC_RATE;
+use station::Station;
+use work::Group;
+pub(crate) use work::Work;
 
-/// Two hosts.
+/// A pair of hosts.
 pub(super) struct Rnics {
+    /// Its number: hosts of a pair have addresses with it.
+    pair: u8,
     ends: [End; 2],
     traffic: Traffic,
     plan: Plan,
     start: Time,
+    /// They have begun.
+    begun: bool,
     last_completion: Time,
     /// Messages that have not ended, and will not by the failure of their queue pair.
     open: u64,
@@ -44,35 +51,24 @@ pub(super) struct Rnics {
     absorbed: u64,
     /// How long each completed message took from its first packet on.
     times: Vec<Nanos>,
-    /// What each code point's queue pairs did, if they have several.
+    /// What each code point's queue pairs did; a single one if none are named.
     groups: Vec<Group>,
 }
 
-/// Queue pairs of one code point.
-#[derive(Default)]
-struct Group {
-    bytes: u64,
-    /// Messages that have not ended.
-    open: u64,
-    last_completion: Time,
-    times: Vec<Nanos>,
-    /// Its bytes when the first of all groups had nothing left to do.
-    bytes_then: Option<u64>,
-}
-
 impl Rnics {
-    /// Those that carry this traffic.
-    pub(super) fn new(scenario: &Scenario, traffic: &Traffic) -> Self {
-        let plan = Plan::new(traffic, &scenario.paths);
-        let mut ends = [0, 1].map(|side| End::new(scenario, side, traffic, &plan));
+    /// Pair `pair`, which carries this traffic.
+    fn new(seed: u64, pair: u8, traffic: &Traffic, plan: Plan) -> Self {
+        let mut ends = [0, 1].map(|side| End::new(seed, pair, side, traffic, &plan));
         if traffic.recreate.is_none() {
             connect(&mut ends, traffic, &plan);
         }
         Self {
+            pair,
             ends,
             traffic: traffic.clone(),
             plan,
-            start: Time::ZERO,
+            start: Time::NEVER,
+            begun: false,
             last_completion: Time::ZERO,
             open: traffic.total(),
             completed: 0,
@@ -81,7 +77,7 @@ impl Rnics {
             changed: Vec::new(),
             absorbed: 0,
             times: Vec::new(),
-            groups: groups(traffic),
+            groups: work::groups(traffic),
         }
     }
 
@@ -106,35 +102,13 @@ impl Rnics {
         }
         self.open -= 1;
         self.completed += 1;
-        self.completed_bytes += u64::from(self.traffic.message(number).1);
-        self.times.push(completion.completed.since(completion.first_sent));
+        let bytes = u64::from(self.traffic.message(number).1);
+        self.completed_bytes += bytes;
+        let took = completion.completed.since(completion.first_sent);
+        self.times.push(took);
         self.last_completion = now;
         end.post(now, place, &self.traffic);
-        self.count(now, place, completion.completed.since(completion.first_sent), number);
-    }
-
-    /// Counts a message of the group of `place`.
-    fn count(&mut self, now: Time, place: usize, took: Nanos, number: u32) {
-        let index = place % self.groups.len().max(1);
-        let Some(group) = self.groups.get_mut(index) else { return };
-        group.bytes += u64::from(self.traffic.message(number).1);
-        group.open -= 1;
-        group.last_completion = now;
-        group.times.push(took);
-        if group.open == 0 && group.bytes_then.is_none() {
-            self.groups.iter_mut().for_each(|group| group.bytes_then = Some(group.bytes));
-        }
-    }
-
-    /// What the groups did.
-    fn group_reports(&self) -> Vec<GroupReport> {
-        let then: u64 = self.groups.iter().filter_map(|group| group.bytes_then).sum();
-        let report = |(group, dscp): (&Group, &u8)| {
-            let span = group.last_completion.since(self.start);
-            let share = group.bytes_then.unwrap_or(0) as f64 / then.max(1) as f64;
-            GroupReport::new(*dscp, group.bytes, span, share, group.times.clone())
-        };
-        self.groups.iter().zip(&self.traffic.dscp).map(report).collect()
+        work::count(&mut self.groups, place, (now, took, bytes));
     }
 
     /// A queue pair failed, and with it what was posted; all messages, if no other one follows.
@@ -177,105 +151,52 @@ impl Rnics {
     fn counters(&self, figure: fn(&Counters) -> u64) -> u64 {
         self.ends.iter().map(|end| figure(&end.rnic.counters())).sum()
     }
-}
 
-impl Hosts for Rnics {
-    fn start(&mut self, now: Time, _: &mut Network) -> Result<u64, LabError> {
-        (self.start, self.last_completion) = (now, now);
-        self.ends.iter_mut().for_each(|end| end.station.start(now));
+    /// The play starts at `now`, and they with it or later.
+    fn start(&mut self, now: Time) {
+        self.start = now.after(self.traffic.start);
+        self.last_completion = self.start;
+        if self.start <= now {
+            self.begin(now);
+        }
+    }
+
+    fn begin(&mut self, now: Time) {
+        self.begun = true;
         if self.traffic.recreate.is_some() {
-            self.dial_all(now);
-            return Ok(0);
+            return self.dial_all(now);
         }
         for side in [0, 1] {
             (0..self.ends[side].qps.len()).for_each(|place| self.fill(now, side, place));
         }
-        Ok(0)
     }
 
-    fn next_event(&self, now: Time, network: &Network) -> Option<Time> {
-        let events = self.ends.iter().enumerate().filter_map(|(side, end)| {
+    fn next_event(&self, now: Time, lans: &[Station; 2], network: &Network) -> Option<Time> {
+        let ends = self.ends.iter().zip(lans).enumerate();
+        let events = ends.filter_map(|(side, (end, lan))| {
             let due = end.rnic.next_event()?;
             // What it has to do needs its line.
-            Some(due.max(end.free(now, side, network)))
+            Some(due.max(end.free(now, side, lan, network)))
         });
-        events.chain(self.ends.iter().filter_map(|end| end.station.due())).min()
+        events.chain((!self.begun).then_some(self.start)).min()
     }
 
-    fn receive(&mut self, now: Time, side: usize, frame: &[u8]) {
-        let end = &mut self.ends[side];
-        if !end.station.receive(now, frame) {
-            end.rnic.receive(now, frame);
+    fn act(&mut self, now: Time, lans: &[Station; 2], network: &mut Network) {
+        if !self.begun && self.start <= now {
+            self.begin(now);
         }
-    }
-
-    fn absorbed(&mut self, _: usize, _: &[u8]) {
-        self.absorbed += 1;
-    }
-
-    fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
-        for side in [0, 1] {
-            self.ends[side].station.act(now, side, network);
+        for (side, lan) in lans.iter().enumerate() {
             self.follow(now, side);
-            while self.ends[side].transmit(now, side, &self.plan, network) {}
+            while self.ends[side].transmit(now, side, (&self.plan, lan), network) {}
             // A timer that fired may have ended messages.
             self.follow(now, side);
         }
-        Ok(())
     }
 
-    fn is_over(&self) -> bool {
-        self.open == 0
-    }
-
-    fn unfinished(&self, after: Nanos) -> LabError {
-        LabError::unfinished("messages", self.completed, self.traffic.total(), after)
-    }
-
+    /// Time from the start to the last completion.
     fn span(&self) -> Nanos {
         self.last_completion.since(self.start)
     }
-
-    fn report(&self, line_bytes: u64) -> Endpoints {
-        let messages = MessageReport {
-            messages_posted: self.traffic.total(),
-            messages_completed: self.completed,
-            messages_failed: self.failed,
-            retransmitted_packets: self.counters(|rnic| rnic.retransmitted_packets),
-            naks: self.counters(|rnic| rnic.naks_sent),
-            rnr_naks: self.counters(|rnic| rnic.rnr_naks_sent),
-            timeouts: self.counters(|rnic| rnic.local_ack_timeout_err),
-            repeated_requests: self.counters(|rnic| rnic.duplicate_request),
-            icrc_errors: self.counters(|rnic| rnic.icrc_errors),
-            qp_errors: self.counters(|rnic| rnic.qp_errors),
-            ..MessageReport::default()
-        };
-        let (times, span) = (self.times.clone(), self.span());
-        Endpoints {
-            packets_sent: self.counters(|rnic| rnic.sent_packets),
-            packets_delivered: self.counters(|rnic| rnic.received_packets),
-            missing: self.counters(|rnic| rnic.missing),
-            altered: self.counters(|rnic| rnic.altered),
-            out_of_sequence: self.counters(|rnic| rnic.out_of_sequence + rnic.implied_nak_seq_err),
-            duplicates: self.counters(|rnic| rnic.duplicates),
-            absorbed: self.absorbed,
-            by_dscp: self.group_reports(),
-            ..Endpoints::of_messages(messages, times, span, self.completed_bytes, line_bytes)
-        }
-    }
-}
-
-/// A group for each code point, if there are any.
-fn groups(traffic: &Traffic) -> Vec<Group> {
-    let sides = traffic.total() / (u64::from(traffic.qps) * u64::from(traffic.messages)).max(1);
-    let mut groups: Vec<_> = traffic.dscp.iter().map(|_| Group::default()).collect();
-    for place in 0..traffic.qps as usize {
-        let index = place % groups.len().max(1);
-        if let Some(group) = groups.get_mut(index) {
-            group.open += u64::from(traffic.messages) * sides;
-        }
-    }
-    groups
 }
 
 /// Gives both ends their queue pairs, connected without a word on the wire.

@@ -44,6 +44,9 @@ pub struct Endpoints {
     /// Time from the start of the play to the last delivery; of messages, from the first packet
     /// of each to its completion.
     pub completion_us: Completion,
+    /// What each pair of hosts did, where there are several or they have names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<PairReport>,
     /// What queue pairs of each code point did, where the traffic names some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_dscp: Vec<GroupReport>,
@@ -66,6 +69,61 @@ pub struct GroupReport {
     pub share_percent: f64,
     /// From the first packet of each message to its completion.
     pub completion_us: Completion,
+}
+
+/// What a pair of hosts did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct PairReport {
+    /// Its name.
+    pub name: String,
+    /// Messages done.
+    pub messages_completed: u64,
+    /// Bytes of those.
+    pub payload_bytes: u64,
+    /// Those, in a second of the span from its start to the last of them.
+    pub goodput_gbps: f64,
+    /// Per cent of all bytes that were its own when the first pair had nothing left to do, of those
+    /// that have a hundredth of everything to carry or more.
+    pub share_percent: f64,
+    /// From the first packet of each message to its completion.
+    pub completion_us: Completion,
+    /// Request packets sent again.
+    pub retransmitted_packets: u64,
+    /// When it was back after the first pause of its priority; nothing if there was none, it never
+    /// was, or its messages ended too soon to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
+}
+
+/// From the end of a pause until as much came as before it, in every quarter of a round trip of the
+/// eight that follow: 95 per cent of the mean of the two round trips before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Resumed {
+    /// In microseconds.
+    pub after_us: f64,
+    /// In round trips of the longest path.
+    pub round_trips: f64,
+}
+
+impl Resumed {
+    /// Of a time, by a round trip of the longest path.
+    pub(crate) fn new(after: Nanos, round_trip: Nanos) -> Self {
+        let round_trips = after as f64 / round_trip.max(1) as f64;
+        Self { after_us: after as f64 / MICROSECOND as f64, round_trips }
+    }
+}
+
+impl PairReport {
+    /// Of bytes done in a span, a share of all bytes, and how long each message took.
+    pub(crate) fn new(bytes: u64, span: Nanos, share: f64, times: Vec<Nanos>) -> Self {
+        Self {
+            payload_bytes: bytes,
+            goodput_gbps: gbps(bytes, span),
+            share_percent: share * 100.0,
+            completion_us: Completion::of(times),
+            ..Self::default()
+        }
+    }
 }
 
 impl GroupReport {

@@ -9,6 +9,9 @@ use crate::traffic::{Plan, Traffic};
 /// What RNICs were to do, as it was asked for and as it follows from the paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TrafficReport {
+    /// Its name; nothing where none is said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// What messages do.
     pub verb: &'static str,
     /// Queue pairs.
@@ -43,11 +46,13 @@ pub struct TrafficReport {
 }
 
 impl TrafficReport {
-    /// Of this traffic over these paths.
+    /// Of this traffic, at this place of all, over these paths.
     #[must_use]
-    pub fn new(traffic: &Traffic, paths: &[PathScenario]) -> Self {
+    pub fn new(place: usize, traffic: &Traffic, paths: &[PathScenario]) -> Self {
         let plan = Plan::new(traffic, paths);
+        let is_named = place > 0 || !traffic.name.is_empty();
         Self {
+            name: if is_named { traffic.called(place) } else { String::new() },
             verb: traffic.verb.name(),
             qps: traffic.qps,
             size: traffic.size,

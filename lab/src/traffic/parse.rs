@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use config::units::{Bytes, Rate, ValueError};
+use config::units::{Bytes, Rate, Span, ValueError};
 
 use super::plan::MAX_READS;
 use super::{Direction, Mix, Traffic};
@@ -18,7 +18,7 @@ const MAX_SIZE: u64 = 1 << 30;
 const MAX_MESSAGES: u64 = 1 << 26;
 
 /// What [`Traffic`]'s text may say.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 17] = [
     "verb",
     "qps",
     "size",
@@ -31,6 +31,11 @@ const KEYS: [&str; 12] = [
     "direction",
     "line",
     "dscp",
+    "name",
+    "priority",
+    "start",
+    "pmtu",
+    "window",
 ];
 
 /// Traffic that cannot be understood, or cannot be.
@@ -42,7 +47,8 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// recreate, direction, line and dscp; all have defaults but verb.
+    /// recreate, direction, line, dscp, name, priority, start, pmtu and window; all have
+    /// defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -72,8 +78,7 @@ impl FromStr for Traffic {
 }
 
 impl Traffic {
-    /// Sets what `key` says: one of [`KEYS`], pmtu or window. The error is what is wrong with the
-    /// value.
+    /// Sets what `key` says: one of [`KEYS`]. The error is what is wrong with the value.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), ValueError> {
         match key {
             "verb" => self.verb = one_of(&Mix::ALL, value)?,
@@ -88,6 +93,9 @@ impl Traffic {
             "direction" => self.direction = one_of(&Direction::ALL, value)?,
             "line" => self.line = Some(line(value)?),
             "dscp" => self.dscp = value.split('+').map(code_point).collect::<Result<_, _>>()?,
+            "name" => self.name = name(value)?,
+            "priority" => self.priority = number(value, 0..=7)? as u8,
+            "start" => self.start = value.parse().map(|Span(start)| start)?,
             "pmtu" => self.pmtu = value.parse()?,
             "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
             _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),
@@ -97,7 +105,7 @@ impl Traffic {
 
     /// What no single value shows: how many messages there are in all.
     pub(crate) fn check(&self) -> Result<(), ValueError> {
-        if self.recreate.is_some() && !self.dscp.is_empty() {
+        if self.recreate.is_some() && self.dscp.len() > 1 {
             let what = "queue pairs that are recreated have no code points of their own".into();
             return Err(ValueError { what, remedy: "leave out dscp or recreate".into() });
         }
@@ -122,6 +130,15 @@ fn names<T>(all: &[(&'static str, T)]) -> String {
 fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, ValueError> {
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong(value, format!("a number, {} to {}", range.start(), range.end())))
+}
+
+/// What the path of an expectation can name.
+fn name(value: &str) -> Result<String, ValueError> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    match !value.is_empty() && value.chars().all(plain) {
+        true => Ok(value.to_owned()),
+        false => Err(wrong(value, "letters, digits, \"-\" and \"_\"")),
+    }
 }
 
 fn code_point(value: &str) -> Result<u8, ValueError> {
@@ -169,7 +186,7 @@ mod tests {
     #[test]
     fn all_that_can_be_said_is_understood() {
         let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
-                    recreate=5,direction=both,line=25G";
+                    recreate=5,direction=both,line=25G,name=a-1,priority=4,start=3ms";
         let expected = Traffic {
             verb: Mix::Mixed,
             qps: 16,
@@ -182,6 +199,9 @@ mod tests {
             recreate: Some(5),
             direction: Direction::Both,
             line: Some(25_000_000_000),
+            name: "a-1".into(),
+            priority: 4,
+            start: 3_000_000,
             ..Traffic::default()
         };
         assert_eq!(text.parse(), Ok(expected));
@@ -209,6 +229,9 @@ mod tests {
             ("verb=write,retry=8", "retry: \"8\": has to be a number, 0 to 7"),
             ("verb=write,rnr=1", "rnr: \"1\": has to be a number, 2 to"),
             ("verb=write,recreate=0", "recreate: \"0\": has to be a number, 1 to"),
+            ("verb=write,name=a b", "name: \"a b\": has to be letters"),
+            ("verb=write,priority=8", "priority: \"8\": has to be a number, 0 to 7"),
+            ("verb=write,start=5", "start: "),
             ("verb=write,direction=up", "direction: \"up\": has to be one of ab, ba, both"),
         ] {
             assert!(error(text).starts_with(why), "{}", error(text));

@@ -97,6 +97,20 @@ impl Plan {
         }
     }
 
+    /// Of several together, of which gateways have to have room for all.
+    #[must_use]
+    pub fn of_all(groups: &[Traffic], paths: &[PathScenario]) -> Self {
+        let plans = groups.iter().map(|traffic| Self::new(traffic, paths));
+        let both = |all: Self, one: Self| Self {
+            window_bytes: all.window_bytes.saturating_add(one.window_bytes),
+            buffer_bytes: all.buffer_bytes.max(one.buffer_bytes),
+            under_way: all.under_way.saturating_add(one.under_way),
+            askers: all.askers.max(one.askers),
+            ..all
+        };
+        plans.reduce(both).unwrap_or_else(|| Self::new(&Traffic::default(), paths))
+    }
+
     /// Gateways that have room for one and a half times what may be under way.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
@@ -193,6 +207,17 @@ mod tests {
         let far = plan("verb=read,size=1KiB,messages=999999", &["p1,delay=60s"]);
         assert_eq!(far.window_packets, MAX_WINDOW as u32);
         assert_eq!((far.bounds().replay_bytes, far.reads), (MAX_BOUND, MAX_READS as u32));
+    }
+
+    #[test]
+    fn gateways_have_room_for_all() {
+        let near = |text: &str| text.parse::<Traffic>().expect("traffic");
+        let groups = [near("verb=write"), near("verb=write,qps=2,pmtu=1024,direction=both")];
+        let [one, two] = groups.each_ref().map(|traffic| Plan::new(traffic, &[]));
+        let all = Plan::of_all(&groups, &[]);
+        assert_eq!(all.under_way, one.under_way + two.under_way);
+        assert_eq!((all.askers, all.buffer_bytes), (2, one.buffer_bytes));
+        assert_eq!(Plan::of_all(&groups[..1], &[]), one);
     }
 
     #[test]

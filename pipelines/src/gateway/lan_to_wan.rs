@@ -57,7 +57,7 @@ impl Gateway {
     /// Sends a packet whose turn it is.
     #[inline(never)]
     pub(super) fn depart(&mut self, departure: Departure, now: Time, queues: &mut [TxQueue]) {
-        let Departure { packet, class, peer, port } = departure;
+        let Departure { packet, class, peer, port, .. } = departure;
         self.tunnel::<true>(peer, port, &class, packet, now, queues);
     }
 

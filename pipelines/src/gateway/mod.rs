@@ -31,6 +31,7 @@ mod tenancy;
 mod tests;
 mod transparent;
 mod ttl;
+mod waited;
 mod wan_to_lan;
 
 use std::collections::VecDeque;
@@ -58,6 +59,7 @@ pub use status::{PathStatus, PeerStatus, Way};
 use tenancy::Tenancy;
 pub use tenancy::TenantStatus;
 use transparent::{arrive, tell};
+pub use waited::{Delays, Refused};
 
 use crate::recovery::{ReplayAccount, ReplayMemory};
 use crate::shield::Shield;

@@ -14,6 +14,7 @@ use dataplane::port::TxQueue;
 use dataplane::time::{Nanos, Time};
 
 use super::classify::{Classified, classify};
+use super::waited::{Delays, Refused, reason};
 use super::{Carry, Common, Gateway, Numbering, QueueSettings, Role, Settings, SettingsError};
 use crate::queueing::{
     Class, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, Refusal, TenantQueues,
@@ -78,6 +79,8 @@ pub(super) struct Departure {
     /// Index of the peer, and of the LAN port it came from.
     pub(super) peer: usize,
     pub(super) port: usize,
+    /// When it began to wait.
+    pub(super) since: Time,
 }
 
 /// The queues of a gateway, if it has any.
@@ -89,7 +92,9 @@ struct Lines {
     /// By port; none before WAN ports.
     lan: Box<[Option<Queues<Packet>>]>,
     /// Packets not taken, a tenant: towards the WAN and towards the LAN.
-    dropped: Box<[[u64; 2]]>,
+    refused: Box<[[Refused; 2]]>,
+    /// How long signalling waited to leave for the WAN, a tenant.
+    signalling: Box<[Delays]>,
     events: VecDeque<QueueEvent>,
     /// When something may leave again, as far as can be known.
     due: Time,
@@ -119,7 +124,8 @@ impl Waiting {
             wan: Queues::new(&wan, start).map_err(refused)?,
             wan_ports,
             lan: ports().map(lan).collect::<Result<_, _>>().map_err(refused)?,
-            dropped: vec![[0; 2]; tenants].into(),
+            refused: vec![Default::default(); tenants].into(),
+            signalling: vec![Delays::default(); tenants].into(),
             events: VecDeque::with_capacity(EVENTS),
             due: Time::NEVER,
         }))))
@@ -135,6 +141,15 @@ impl Waiting {
     #[inline]
     pub(super) fn due(&self) -> Option<Time> {
         self.0.as_ref().map(|lines| lines.due).filter(|due| *due < Time::NEVER)
+    }
+
+    /// What became of a tenant's packets.
+    pub(super) fn signalling(&self, tenant: u16) -> Option<&Delays> {
+        self.0.as_ref()?.signalling.get(usize::from(tenant))
+    }
+
+    pub(super) fn refused(&self, tenant: u16) -> Option<&[Refused; 2]> {
+        self.0.as_ref()?.refused.get(usize::from(tenant))
     }
 
     /// Packets that wait.
@@ -214,15 +229,6 @@ fn ethertype(head: &[u8]) -> Class {
     found.map_or(Class::Bulk, Class::of_ethertype)
 }
 
-/// Why a packet that a queue does not take is dropped.
-fn reason(refusal: Refusal) -> DropReason {
-    match refusal {
-        Refusal::Threshold => DropReason::QueueThreshold,
-        Refusal::Headroom => DropReason::QueueHeadroom,
-        Refusal::Packets => DropReason::QueuePackets,
-    }
-}
-
 impl Lines {
     /// A queue passed a threshold, or not.
     #[inline]
@@ -234,11 +240,11 @@ impl Lines {
         self.events.push_back(QueueEvent { way, tenant, class, crossing });
     }
 
-    fn count_drop(&mut self, tenant: u16, direction: usize) {
-        let known = usize::from(tenant).min(self.dropped.len());
-        let tenant = if known < self.dropped.len() { known } else { usize::from(DEFAULT) };
-        if let Some(dropped) = self.dropped.get_mut(tenant) {
-            dropped[direction] += 1;
+    fn count_drop(&mut self, tenant: u16, direction: usize, why: Refusal) {
+        let known = usize::from(tenant).min(self.refused.len());
+        let tenant = if known < self.refused.len() { known } else { usize::from(DEFAULT) };
+        if let Some(refused) = self.refused.get_mut(tenant) {
+            refused[direction].add(why);
         }
     }
 
@@ -254,6 +260,11 @@ impl Lines {
             return None;
         };
         self.crossed(Toward::Wan, of.tenant, of.class, of.crossing);
+        if of.class == Class::Signalling
+            && let Some(delays) = self.signalling.get_mut(usize::from(of.tenant))
+        {
+            delays.add(now.since(of.item.since));
+        }
         Some(of.item)
     }
 
@@ -300,11 +311,11 @@ impl Common {
     ) {
         let Some(lines) = &mut self.waiting.0 else { return };
         let (class, bytes) = (urgency(packet.head(), of), packet.len() as u32);
-        let departure = Departure { packet, class: *of, peer, port };
+        let departure = Departure { packet, class: *of, peer, port, since: now };
         match lines.wan.enqueue(tenant, class, departure, bytes, now) {
             Enqueued::Accepted(crossing) => lines.crossed(Toward::Wan, tenant, class, crossing),
             Enqueued::Refused(refusal, departure) => {
-                lines.count_drop(tenant, 0);
+                lines.count_drop(tenant, 0, refusal);
                 self.counters.drops.count(reason(refusal), departure.packet.len());
             }
         }
@@ -326,7 +337,7 @@ impl Common {
                 lines.crossed(Toward::Lan(port), tenant, class, crossing);
             }
             Enqueued::Refused(refusal, packet) => {
-                lines.count_drop(tenant, 1);
+                lines.count_drop(tenant, 1, refusal);
                 self.counters.drops.count(reason(refusal), packet.len());
             }
         }
@@ -421,10 +432,10 @@ impl Gateway {
                 status.stopped_for += level.stopped_for;
             }
         }
-        for (status, dropped) in
-            status.iter_mut().zip(lines.dropped.get(usize::from(tenant)).into_iter().flatten())
+        for (status, refused) in
+            status.iter_mut().zip(lines.refused.get(usize::from(tenant)).into_iter().flatten())
         {
-            status.dropped = *dropped;
+            status.dropped = refused.sum();
         }
         status
     }

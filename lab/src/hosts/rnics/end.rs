@@ -1,24 +1,26 @@
-//! One of the two hosts: its RNIC, its line, and how far its queue pairs have come.
+//! One of a pair of hosts: its RNIC, its line, and how far its queue pairs have come.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::time::{Nanos, Time};
 
+use pipelines::wire::ethernet::Mac;
+
 use super::station::Station;
 use crate::network::{Load, Network};
+use crate::random::Random;
 use crate::rnic::{QpNumber, Rnic, RnicSettings, WorkRequest};
-use crate::scenario::Scenario;
 use crate::traffic::{Plan, Traffic};
 
 /// A host.
 pub(super) struct End {
     pub(super) rnic: Rnic,
-    /// Its port.
-    pub(super) station: Station,
     /// When its line has sent the last frame.
     free: Time,
     /// The wait for a path at which it stops.
     pause: Nanos,
+    /// The priority of what it sends.
+    priority: u8,
     /// Queue pairs; those of the other end have the same places.
     pub(super) qps: Vec<QueuePair>,
 }
@@ -50,22 +52,22 @@ pub(super) enum Stage {
 }
 
 impl End {
-    /// The host of `side`, without queue pairs.
-    pub(super) fn new(scenario: &Scenario, side: usize, traffic: &Traffic, plan: &Plan) -> Self {
-        let mac = |side: usize| [2, 0, 0, 1, 0, side as u8 + 1];
+    /// The host of `side` in pair `pair`, without queue pairs.
+    pub(super) fn new(seed: u64, pair: u8, side: usize, traffic: &Traffic, plan: &Plan) -> Self {
+        // Each RNIC of a run chooses on its own.
+        let seed = match pair {
+            0 => seed.wrapping_mul(2).wrapping_add(side as u64),
+            _ => Random::derive(seed, &[0x5041_4952, pair.into(), side as u64]).bits(),
+        };
         let rnic = Rnic::new(RnicSettings {
-            mac: mac(side),
-            address: address(side),
-            peer_mac: mac(1 - side),
-            // Each RNIC of a run chooses on its own.
-            seed: scenario.seed.wrapping_mul(2).wrapping_add(side as u64),
+            mac: mac(pair, side),
+            address: address(pair, side),
+            peer_mac: mac(pair, 1 - side),
+            seed,
             time_wait: plan.time_wait,
         });
         let qps = vec![QueuePair::default(); traffic.qps as usize];
-        // Without gateways nobody is there to obey.
-        let pauses = if scenario.gateways { &scenario.pauses[..] } else { &[] };
-        let station = Station::new(side, mac(side), pauses);
-        Self { rnic, station, free: Time::ZERO, pause: plan.pause, qps }
+        Self { rnic, free: Time::ZERO, pause: plan.pause, priority: traffic.priority, qps }
     }
 
     /// A queue pair for `place` is there to be posted to, up to message `until`.
@@ -88,9 +90,9 @@ impl End {
     }
 
     /// When it may send at the earliest.
-    pub(super) fn free(&self, now: Time, side: usize, network: &Network) -> Time {
+    pub(super) fn free(&self, now: Time, side: usize, lan: &Station, network: &Network) -> Time {
         let pause = network.backlog(now, side).saturating_sub(self.pause);
-        self.free.max(now.after(pause)).max(self.station.paused_until())
+        self.free.max(now.after(pause)).max(lan.paused_until(self.priority))
     }
 
     /// Sends a frame, if there is one and the line is free; whether it did.
@@ -98,10 +100,12 @@ impl End {
         &mut self,
         now: Time,
         side: usize,
-        plan: &Plan,
+        (plan, lan): (&Plan, &Station),
         network: &mut Network,
     ) -> bool {
-        if self.rnic.next_event().is_none_or(|at| at > now) || self.free(now, side, network) > now {
+        if self.rnic.next_event().is_none_or(|at| at > now)
+            || self.free(now, side, lan, network) > now
+        {
             return false;
         }
         let mut frame = network.buffer();
@@ -116,7 +120,15 @@ impl End {
     }
 }
 
-/// The address of the host of `side`.
-pub(super) fn address(side: usize) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, side as u8 + 1, 1))
+/// The address of the host of `side` in pair `pair`.
+pub(super) fn address(pair: u8, side: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, pair, side as u8 + 1, 1))
+}
+
+/// Where the MAC address of a host has the number of its pair.
+pub(super) const PAIR_AT: usize = 4;
+
+/// The MAC address of the host of `side` in pair `pair`.
+pub(super) const fn mac(pair: u8, side: usize) -> Mac {
+    [2, 0, 0, 1, pair, side as u8 + 1]
 }

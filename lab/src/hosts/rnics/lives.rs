@@ -33,12 +33,13 @@ impl Rnics {
         if ![0, 1].into_iter().any(left) {
             return;
         }
+        let to = address(self.pair, 1);
         let end = &mut self.ends[0];
         let number = end.rnic.create_qp(self.plan.qp(&self.traffic, place));
         if let Some(qp) = end.qps.get_mut(place) {
             qp.number = number;
         }
-        let dialled = end.rnic.dial(now, number, address(1), SERVICE);
+        let dialled = end.rnic.dial(now, number, to, SERVICE);
         debug_assert_eq!(dialled, Ok(()));
     }
 

@@ -1,4 +1,6 @@
-//! What a host's port says and hears of pauses (IEEE 802.1Q, clause 36).
+//! What the hosts of a site say and hear of pauses (IEEE 802.1Q, clause 36). They are behind one
+//! switch, which hands on what any of them says, and what the gateway says to those of the priority:
+//! the delay of that is not modelled.
 
 use std::collections::VecDeque;
 
@@ -9,14 +11,14 @@ use pipelines::wire::ethernet::{self, MAC_CONTROL, Mac};
 use pipelines::wire::pfc::{DESTINATION, MacControl};
 
 use crate::network::Network;
-use crate::pause::{PRIORITY, Pause};
+use crate::pause::Pause;
 
 /// What quanta are counted in on the lab's LANs: bits a second.
 pub(crate) const RATE: u64 = 100_000_000_000;
 /// Hosts obey whatever they are told, and pause for as long as the scenario says.
 const ENDLESS: Limits = Limits { longest: Nanos::MAX, rest: 0 };
 
-/// A host's port.
+/// The port of a site's hosts.
 pub(super) struct Station {
     mac: Mac,
     sender: Sender,
@@ -28,7 +30,7 @@ pub(super) struct Station {
 }
 
 impl Station {
-    /// That of the host of `side`.
+    /// That of the hosts of `side`.
     pub(super) fn new(side: usize, mac: Mac, pauses: &[Pause]) -> Self {
         let own = pauses.iter().filter(|pause| pause.side == side);
         let both = own.flat_map(|pause| {
@@ -92,9 +94,9 @@ impl Station {
         }
     }
 
-    /// Until when the host may send nothing.
-    pub(super) fn paused_until(&self) -> Time {
-        match self.receiver.paused() >> PRIORITY & 1 {
+    /// Until when hosts may send nothing of a priority.
+    pub(super) fn paused_until(&self, priority: u8) -> Time {
+        match self.receiver.paused() >> priority & 1 {
             0 => Time::ZERO,
             _ => self.receiver.due(),
         }
