@@ -189,7 +189,8 @@ fn a_queue_pair_in_place_of_another_is_unnoticed_if_the_announcement_is_lost() {
 
 #[test]
 fn a_refusal_behind_an_acknowledgement_is_repaired_where_psns_are_the_numbers() {
-    for seed in [1003, 1956] {
+    // At 6478 the announcement comes before the acknowledgement.
+    for seed in [1003, 1956, 6478] {
         assert_eq!(noticed(seed), [""; 0], "seed {seed}");
     }
 }

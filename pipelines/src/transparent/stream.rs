@@ -338,6 +338,10 @@ impl Stream {
 
     /// The RNIC went back: all before `from` was sent, and no number from there up to `to`.
     fn turn(&mut self, (from, to): (Seq, Seq), owed: Option<&Owed>, now: Time) {
+        if self.response && from != to {
+            // Also where it begins with that: acknowledgements of before may come yet.
+            self.refusal = Some(to);
+        }
         if to.ahead_of(self.holes.next()) <= 0 {
             return;
         }
@@ -348,7 +352,7 @@ impl Stream {
                 false => self.expect(from, false, owed, now),
             }
         }
-        (self.open, self.refusal) = (None, self.response.then_some(to));
+        self.open = None;
         self.holes.pass(to);
     }
 
