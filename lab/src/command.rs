@@ -144,6 +144,9 @@ impl fmt::Display for Traffic {
         if self.start > 0 {
             write!(f, ",start={}", Span(self.start))?;
         }
+        if self.dcqcn {
+            write!(f, ",dcqcn=true")?;
+        }
         Ok(())
     }
 }
@@ -158,7 +161,7 @@ mod tests {
             "verb=mix,qps=16,size=65536,messages=9,timer=14,retry=3,direction=both,reads=32,rnr=10,\
              recreate=4,line=25Gbps",
             "verb=write,qps=2,size=1,messages=1,timer=17,retry=7,direction=ab,dscp=1+2,pmtu=1024,\
-             window=1MiB,name=a,priority=4,start=5ms",
+             window=1MiB,name=a,priority=4,start=5ms,dcqcn=true",
             "verb=read,qps=1,size=1,messages=1,timer=adaptive,retry=7,direction=ba",
         ] {
             assert_eq!(text.parse::<Traffic>().unwrap().to_string(), text);

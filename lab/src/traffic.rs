@@ -129,6 +129,8 @@ pub struct Traffic {
     pub priority: u8,
     /// When it begins, from the start of the play.
     pub start: Nanos,
+    /// Its packets may be marked, and it slows down for marks as DCQCN does.
+    pub dcqcn: bool,
 }
 
 impl Default for Traffic {
@@ -152,6 +154,7 @@ impl Default for Traffic {
             dscp: Vec::new(),
             priority: PRIORITY,
             start: 0,
+            dcqcn: false,
         }
     }
 }

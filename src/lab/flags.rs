@@ -24,7 +24,7 @@ pub(crate) struct Flags {
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths), pmtu and window (as the flags of these names, which are for all), name (in
     /// reports), priority (0 to 7: what a pause of the LAN stops; without it 3), start (when it
-    /// begins).
+    /// begins), dcqcn (true: it slows down for marks of congestion).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with_all = ["input", "scenario"])]
     traffic: Vec<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).

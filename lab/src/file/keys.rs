@@ -35,6 +35,7 @@ pub(super) const TRAFFIC: Section = Section {
         optional("name", "\"a\"", "name in reports"),
         optional("priority", "3", "on the LANs, 0 to 7"),
         optional("start", "\"5ms\"", "when it begins"),
+        optional("dcqcn", "true", "whether it slows down for marks of congestion"),
     ],
 };
 

@@ -129,8 +129,9 @@ fn read_groups(found: &[Entries<'_>], report: &mut Report<'_>) -> Vec<Traffic> {
 }
 
 fn read_traffic(entries: &Entries<'_>, report: &mut Report<'_>) -> Traffic {
-    let mut traffic = Traffic::default();
-    for key in TRAFFIC.keys {
+    let dcqcn = entries.flag("dcqcn", report).given().copied().unwrap_or_default();
+    let mut traffic = Traffic { dcqcn, ..Traffic::default() };
+    for key in TRAFFIC.keys.iter().filter(|key| key.name != "dcqcn") {
         let value = entries.scalar(key.name, report);
         let _ = value.and_then(report, |value| traffic.set(key.name, &value).map_err(of(key.name)));
     }

@@ -89,6 +89,10 @@ pub struct PairReport {
     pub completion_us: Completion,
     /// Request packets sent again.
     pub retransmitted_packets: u64,
+    /// Congestion notifications that its hosts sent, and that made them slow down.
+    pub np_cnp_sent: u64,
+    /// See there.
+    pub rp_cnp_handled: u64,
     /// When it was back after the first pause of its priority; nothing if there was none, it never
     /// was, or its messages ended too soon to tell.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,10 @@ pub struct Counters {
     pub naks_sent: u64,
     /// Responder: refusals for lack of a receive.
     pub rnr_naks_sent: u64,
+    /// Responder: congestion notifications sent, for packets that the network marked.
+    pub np_cnp_sent: u64,
+    /// Requester: congestion notifications that made it slow down.
+    pub rp_cnp_handled: u64,
     /// Packets whose ICRC was wrong.
     pub icrc_errors: u64,
     /// RoCEv2 packets whose headers contradict themselves.

@@ -22,6 +22,7 @@ mod answers;
 mod cm;
 mod connections;
 mod counters;
+mod dcqcn;
 mod frame;
 mod packet;
 mod payload;
@@ -76,6 +77,8 @@ pub struct Rnic {
     answering: Turns,
     requesting: Turns,
     agenda: Agenda,
+    /// Queue pairs whose other ends are to be notified of congestion.
+    notifying: VecDeque<QpNumber>,
     connections: Connections,
     completions: VecDeque<Completion>,
     counters: Counters,
@@ -95,6 +98,7 @@ impl Rnic {
             answering: Turns::default(),
             requesting: Turns::default(),
             agenda: Agenda::default(),
+            notifying: VecDeque::new(),
             connections: Connections::default(),
             completions: VecDeque::new(),
             counters: Counters::default(),
@@ -200,7 +204,7 @@ impl Rnic {
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
         let silent = self.answering.is_empty() && self.requesting.is_empty();
-        if !silent || !self.connections.is_silent() {
+        if !silent || !self.notifying.is_empty() || !self.connections.is_silent() {
             return Some(self.now);
         }
         self.agenda.next().into_iter().chain(self.connections.next()).min()
@@ -231,22 +235,49 @@ impl Rnic {
         let source = self.source(&ip, frame);
         let datagram = frame.get(begin..end).and_then(|bytes| Datagram::parse(bytes).ok());
         let known = match (source, datagram) {
-            (Some(source), Some(datagram)) => self.deliver(source, roce.bth.dest_qp, &datagram),
+            (Some(source), Some(datagram)) => {
+                let known = self.deliver(source, roce.bth.dest_qp, &datagram);
+                if known && !datagram.payload().is_empty() {
+                    self.heed(roce.bth.dest_qp, ip.tos);
+                }
+                known
+            }
             _ => false,
         };
         self.counters.misdirected += u64::from(!known);
     }
 
-    /// Puts the next frame that may leave in the place of `frame`; whether there is one. Answers
-    /// go first (of connection management before all), then requests; queue pairs take turns, one
+    /// Puts the next frame that may leave in the place of `frame`; whether there is one. Connection
+    /// management goes first, then notifications of congestion, answers, and requests; queue pairs take turns, one
     /// packet each.
     pub fn transmit(&mut self, now: Time, frame: &mut Vec<u8>) -> bool {
         self.now = now;
         self.wake();
-        let sent =
-            self.transmit_mad(frame) || self.transmit_answer(frame) || self.transmit_request(frame);
+        let sent = self.transmit_mad(frame)
+            || self.transmit_notification(frame)
+            || self.transmit_answer(frame)
+            || self.transmit_request(frame);
         self.counters.sent_packets += u64::from(sent);
         sent
+    }
+
+    /// Data came for a queue pair with this traffic class: it may tell of congestion.
+    #[inline]
+    fn heed(&mut self, qpn: QpNumber, traffic_class: u8) {
+        let qp = find(&mut self.qps, qpn);
+        if qp.is_some_and(|qp| qp.is_to_notify(self.now, traffic_class)) {
+            self.notifying.push_back(qpn);
+        }
+    }
+
+    fn transmit_notification(&mut self, frame: &mut Vec<u8>) -> bool {
+        while let Some(qpn) = self.notifying.pop_front() {
+            if find(&mut self.qps, qpn).is_some_and(|qp| qp.notification(frame)) {
+                self.counters.np_cnp_sent += 1;
+                return true;
+            }
+        }
+        false
     }
 
     fn transmit_answer(&mut self, frame: &mut Vec<u8>) -> bool {

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use dataplane::time::Time;
 use pipelines::wire::bth::{Bth, Datagram};
-use pipelines::wire::opcode::{Kind, Service};
+use pipelines::wire::opcode::{Kind, Opcode, Service};
 
+use super::dcqcn::NOTIFY_EVERY;
 use super::frame::{Route, source_port};
 use super::packet::Packet;
 use super::psn;
@@ -17,6 +19,10 @@ use crate::random::Random;
 /// The default partition, as a full member.
 pub(super) const P_KEY: u16 = 0xffff;
 
+/// What a traffic class says of congestion (RFC 3168, section 5): it may be marked, it is.
+const ECT: u8 = 0b10;
+const MARKED: u8 = 0b11;
+
 /// A queue pair.
 #[derive(Debug)]
 pub(super) struct Qp {
@@ -25,6 +31,8 @@ pub(super) struct Qp {
     /// The PSN of its first request.
     pub(super) first_psn: u32,
     pub(super) connection: Option<Connection>,
+    /// When it may notify the other end of congestion again.
+    notify: Time,
     failed: bool,
 }
 
@@ -43,6 +51,7 @@ impl Qp {
             responder: Responder::new(settings, memory_key(qpn), psn::first(0)),
             first_psn,
             connection: None,
+            notify: Time::ZERO,
             failed: false,
         }
     }
@@ -56,7 +65,7 @@ impl Qp {
             source: rnic.address,
             destination: remote.address,
             source_port: source_port(qpn, remote.qpn),
-            traffic_class: self.requester.settings.dscp << 2,
+            traffic_class: self.traffic_class(),
         };
         let (here, there) = ((rnic.address, qpn), (remote.address, remote.qpn));
         self.requester.remote_key = memory_key(remote.qpn);
@@ -67,6 +76,31 @@ impl Qp {
         self.responder.receives = secret(there, here, 0);
         self.responder.serves = secret(there, here, 1);
         self.connection = Some(Connection { route, remote_qpn: remote.qpn, identification: 0 });
+    }
+
+    /// Of what it sends: packets of those who heed marks may be marked (RFC 3168: ECT(0)).
+    fn traffic_class(&self) -> u8 {
+        let QpSettings { dscp, dcqcn, .. } = self.requester.settings;
+        dscp << 2 | if dcqcn.is_some() { ECT } else { 0 }
+    }
+
+    /// A packet came with this traffic class: whether the other end is to be notified of congestion.
+    pub(super) fn is_to_notify(&mut self, now: Time, traffic_class: u8) -> bool {
+        let heeds = self.requester.settings.dcqcn.is_some() && self.connection.is_some();
+        if !heeds || traffic_class & 3 != MARKED || self.notify > now {
+            return false;
+        }
+        self.notify = now.after(NOTIFY_EVERY);
+        true
+    }
+
+    /// Makes a frame of a congestion notification (annex A17, section 17.9.3); whether there is
+    /// anybody to notify.
+    pub(super) fn notification(&mut self, frame: &mut Vec<u8>) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let bth = Bth { becn: true, ..Bth::new(Opcode::CNP, connection.remote_qpn, 0) };
+        connection.identification = connection.identification.wrapping_add(1);
+        connection.route.write(frame, connection.identification, bth, &[0; 16], [&[], &[]]).is_ok()
     }
 
     /// Has its first request begin with this PSN; nothing was sent yet.
@@ -102,6 +136,7 @@ impl Qp {
             (Service::ReliableConnected, Kind::Response | Kind::Acknowledge) => {
                 self.requester.receive(datagram, context);
             }
+            (_, Kind::Congestion) => self.requester.congested(context),
             _ => context.counters.unsupported += 1,
         }
         true

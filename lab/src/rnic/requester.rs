@@ -6,6 +6,7 @@ use dataplane::time::Time;
 use pipelines::wire::ext::{AtomicEth, Reth};
 
 use super::counters::Counters;
+use super::dcqcn::Pace;
 use super::packet::{Extended, Packet};
 use super::payload::{self, Payload};
 use super::psn::{self, Psn};
@@ -15,6 +16,9 @@ use super::work::{Completion, Entry, QpNumber, Status, Verb, WorkRequest, place_
 
 /// PSNs that may be outstanding: half the circle, less one.
 const MAX_OUTSTANDING: u64 = (1 << 23) - 1;
+
+/// What a packet of a long message takes of a line besides its payload.
+const HEADERS: usize = 14 + 20 + 8 + 12 + 4 + 24;
 
 /// What everything that happens is told and writes to.
 pub(super) struct Context<'a> {
@@ -54,6 +58,8 @@ pub(super) struct Requester {
     /// Packets since one asked for an acknowledgement.
     since_ask: u32,
     pub(super) timer: RetryTimer,
+    /// How fast it may send, if it slows down for congestion.
+    pace: Option<Pace>,
     /// Refusals for lack of a receive that it will still put up with.
     pub(super) rnr_left: u8,
     /// It waits for the other end's receive.
@@ -85,6 +91,7 @@ impl Requester {
             reads_out: 0,
             since_ask: 0,
             timer: RetryTimer::new(&settings),
+            pace: settings.dcqcn.map(Pace::new),
             rnr_left: settings.rnr_retry,
             rnr_until: Time::ZERO,
             progressed: true,
@@ -130,14 +137,33 @@ impl Requester {
         let has_resources = !entry.verb.is_answered()
             || self.reads_out < self.settings.max_reads.max(1)
                 && entry.end - self.una <= MAX_OUTSTANDING;
-        in_window && has_resources && self.rnr_until <= now && !self.failed
+        in_window
+            && has_resources
+            && self.rnr_until <= now
+            && self.paced_until() <= now
+            && !self.failed
     }
 
     /// When it wants to be woken.
     #[inline]
     pub(super) fn due(&self, now: Time) -> Time {
-        let timer = self.timer.due();
-        if self.rnr_until > now { timer.min(self.rnr_until) } else { timer }
+        let paced = Some(self.paced_until()).filter(|_| self.current().is_some());
+        let waits = [Some(self.rnr_until), paced].into_iter().flatten();
+        waits.filter(|until| *until > now).fold(self.timer.due(), Time::min)
+    }
+
+    /// Until when it sends nothing, so as not to be faster than it may.
+    #[inline]
+    fn paced_until(&self) -> Time {
+        self.pace.as_ref().map_or(Time::ZERO, Pace::ready)
+    }
+
+    /// A congestion notification came.
+    pub(super) fn congested(&mut self, context: &mut Context<'_>) {
+        if let Some(pace) = &mut self.pace {
+            pace.cut(context.now);
+            context.counters.rp_cnp_handled += 1;
+        }
     }
 
     /// The next packet; ask [`Self::can_send`] before.
@@ -156,6 +182,10 @@ impl Requester {
             self.next += 1;
             self.piece(&entry, message, psn)
         };
+        if let Some(pace) = &mut self.pace {
+            let payload: usize = packet.payload.parts().iter().map(|part| part.len()).sum();
+            pace.sent(now, payload + HEADERS);
+        }
         self.cursor += u64::from(self.next == entry.end);
         counters.retransmitted_packets += u64::from(psn < self.max);
         self.max = self.max.max(self.next);

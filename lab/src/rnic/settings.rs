@@ -175,6 +175,9 @@ pub struct QpSettings {
     pub behaviour: Behaviour,
     /// Code point of differentiated services of all it sends.
     pub dscp: u8,
+    /// It speaks of congestion: its packets may be marked (ECT), it answers marks by CNPs, and slows
+    /// down when it gets some. The bits a second that it sends at when nothing is congested.
+    pub dcqcn: Option<u64>,
 }
 
 impl Default for QpSettings {
@@ -193,6 +196,7 @@ impl Default for QpSettings {
             receives: Receives::Endless,
             behaviour: Behaviour::default(),
             dscp: 0,
+            dcqcn: None,
         }
     }
 }

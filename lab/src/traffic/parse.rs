@@ -18,7 +18,7 @@ const MAX_SIZE: u64 = 1 << 30;
 const MAX_MESSAGES: u64 = 1 << 26;
 
 /// What [`Traffic`]'s text may say.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "verb",
     "qps",
     "size",
@@ -36,6 +36,7 @@ const KEYS: [&str; 17] = [
     "start",
     "pmtu",
     "window",
+    "dcqcn",
 ];
 
 /// Traffic that cannot be understood, or cannot be.
@@ -47,7 +48,7 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// recreate, direction, line, dscp, name, priority, start, pmtu and window; all have
+    /// recreate, direction, line, dscp, name, priority, start, pmtu, window and dcqcn; all have
     /// defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
@@ -96,6 +97,7 @@ impl Traffic {
             "name" => self.name = name(value)?,
             "priority" => self.priority = number(value, 0..=7)? as u8,
             "start" => self.start = value.parse().map(|Span(start)| start)?,
+            "dcqcn" => self.dcqcn = truth(value)?,
             "pmtu" => self.pmtu = value.parse()?,
             "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
             _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),
@@ -130,6 +132,10 @@ fn names<T>(all: &[(&'static str, T)]) -> String {
 fn number(value: &str, range: RangeInclusive<u64>) -> Result<u64, ValueError> {
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong(value, format!("a number, {} to {}", range.start(), range.end())))
+}
+
+fn truth(value: &str) -> Result<bool, ValueError> {
+    value.parse().map_err(|_| wrong(value, "true or false"))
 }
 
 /// What the path of an expectation can name.
@@ -186,7 +192,8 @@ mod tests {
     #[test]
     fn all_that_can_be_said_is_understood() {
         let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
-                    recreate=5,direction=both,line=25G,name=a-1,priority=4,start=3ms";
+                    recreate=5,direction=both,line=25G,name=a-1,priority=4,start=3ms,\
+                    dcqcn=true";
         let expected = Traffic {
             verb: Mix::Mixed,
             qps: 16,
@@ -202,6 +209,7 @@ mod tests {
             name: "a-1".into(),
             priority: 4,
             start: 3_000_000,
+            dcqcn: true,
             ..Traffic::default()
         };
         assert_eq!(text.parse(), Ok(expected));
@@ -232,6 +240,7 @@ mod tests {
             ("verb=write,name=a b", "name: \"a b\": has to be letters"),
             ("verb=write,priority=8", "priority: \"8\": has to be a number, 0 to 7"),
             ("verb=write,start=5", "start: "),
+            ("verb=write,dcqcn=1", "dcqcn: \"1\": has to be true or false"),
             ("verb=write,direction=up", "direction: \"up\": has to be one of ab, ba, both"),
         ] {
             assert!(error(text).starts_with(why), "{}", error(text));

@@ -140,6 +140,7 @@ impl Plan {
     pub fn qp(&self, traffic: &Traffic, place: usize) -> QpSettings {
         QpSettings {
             dscp: traffic.dscp_of(place),
+            dcqcn: traffic.dcqcn.then_some(self.line_rate),
             pmtu: traffic.pmtu,
             window: self.window_packets,
             max_reads: self.reads,

@@ -91,6 +91,8 @@ impl Pair {
             name: self.name.clone(),
             messages_completed: hosts.completed,
             retransmitted_packets: hosts.counters(|rnic| rnic.retransmitted_packets),
+            np_cnp_sent: hosts.counters(|rnic| rnic.np_cnp_sent),
+            rp_cnp_handled: hosts.counters(|rnic| rnic.rp_cnp_handled),
             resumed,
             ..PairReport::new(hosts.completed_bytes, hosts.span(), share, hosts.times.clone())
         }

@@ -1,5 +1,6 @@
 mod any;
 mod cm;
+mod congestion;
 mod errors;
 mod loss;
 mod perfect;
