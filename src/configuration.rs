@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use config::{Checked, Config, Diagnostic};
+use config::{Checked, Config, Diagnostic, InForce};
 use serde::Serialize;
 
 use crate::cli::Exit;
@@ -48,10 +48,15 @@ pub(crate) fn run(args: &Args) -> Exit {
 
 /// Reads a configuration; says what is wrong with it, and what may be, on standard error.
 pub(crate) fn load(file: &std::path::Path) -> Result<Config, Exit> {
-    match Config::load(file) {
-        Ok(Checked { config, warnings }) => {
+    Ok(load_in_force(file)?.config().clone())
+}
+
+/// The same, to be in force.
+pub(crate) fn load_in_force(file: &std::path::Path) -> Result<InForce, Exit> {
+    match InForce::load(file) {
+        Ok((in_force, warnings)) => {
             warnings.iter().for_each(|warning| report::complain(&format!("warning: {warning}")));
-            Ok(config)
+            Ok(in_force)
         }
         Err(errors) => {
             errors.findings().iter().for_each(|error| report::complain(&error.to_string()));

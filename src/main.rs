@@ -11,7 +11,9 @@ mod report;
 mod run;
 mod settings;
 mod show;
+mod socket;
 mod status;
+mod tenant;
 
 use std::process::ExitCode;
 

@@ -2,8 +2,10 @@
 
 mod board;
 mod crew;
+mod desk;
 mod devices;
 mod machine;
+mod request;
 mod window;
 
 use std::path::PathBuf;
@@ -12,12 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use config::InForce;
 use config::model::Config;
 use dataplane::time::Time;
 use tracing::{error, info, warn};
 
 use self::board::Board;
 use self::crew::{Crew, Ended, Shared};
+use self::desk::Desk;
 pub(crate) use self::devices::OFFLOADS;
 use self::machine::Machine;
 use self::window::Window;
@@ -31,9 +35,10 @@ use crate::status::{PathEventStatus, What, write_tables};
 ///
 /// One worker a core takes packets from the ports of the configuration, numbers what is for a peer
 /// and repairs what the wide area loses. What is happening is told on standard error; `show` looks
-/// in by its socket. SIGTERM or SIGINT ends it: nothing more is taken from the LAN,
-/// what is under way has a second to be confirmed, and the final status is written to standard
-/// output.
+/// in by its socket. SIGHUP has it read its configuration again: tenants' rates, weights and
+/// thresholds change at once, and what changes anything else is refused. SIGTERM or SIGINT ends it:
+/// nothing more is taken from the LAN, what is under way has a second to be confirmed, and the final
+/// status is written to standard output.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -64,13 +69,13 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Exit {
-    let config = match configuration::load(&args.config) {
-        Ok(config) => config,
+    let in_force = match configuration::load_in_force(&args.config) {
+        Ok(in_force) => in_force,
         Err(exit) => return exit,
     };
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
     let _ = log.try_init();
-    match forward(args, config) {
+    match forward(args, in_force) {
         Ok(exit) => exit,
         Err(error) => {
             complain(&error);
@@ -79,26 +84,49 @@ pub(crate) fn run(args: &Args) -> Exit {
     }
 }
 
-/// Brings everything up, watches, and takes it down again.
-fn forward(args: &Args, config: Config) -> Result<Exit, String> {
-    // Signals first: one that comes while ports open must not leave them open.
-    let told = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&told))
-            .map_err(|error| format!("signal {signal} cannot be handled: {error}"))?;
+/// What signals tell.
+struct Told {
+    /// SIGTERM or SIGINT: it is to end.
+    end: Arc<AtomicBool>,
+    /// SIGHUP: it is to read its configuration again.
+    reload: Arc<AtomicBool>,
+}
+
+impl Told {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The signal that cannot be handled.
+    fn listen() -> Result<Self, String> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let told = Self { end: Arc::default(), reload: Arc::default() };
+        for (signal, flag) in [(SIGTERM, &told.end), (SIGINT, &told.end), (SIGHUP, &told.reload)] {
+            signal_hook::flag::register(signal, Arc::clone(flag))
+                .map_err(|error| format!("signal {signal} cannot be handled: {error}"))?;
+        }
+        Ok(told)
     }
+}
+
+/// Brings everything up, watches, and takes it down again.
+fn forward(args: &Args, in_force: InForce) -> Result<Exit, String> {
+    // Signals first: one that comes while ports open must not leave them open.
+    let told = Told::listen()?;
+    let config = in_force.config().clone();
     let workers = config.workers.cores.len();
     let seeds = (0..workers).map(|_| seed()).collect::<Result<Vec<_>, _>>()?;
     examine(&config, &args.eal)?;
     let machine = Machine::open(&config, &args.eal)?;
+    let (desk, inboxes) = Desk::new(in_force);
     let shared = Arc::new(Shared {
         board: Board::new(workers),
         config,
+        desk,
         machine,
         stop: AtomicBool::new(false),
         ended: AtomicBool::new(false),
     });
-    let crew = Crew::start(&shared, &seeds)?;
+    let crew = Crew::start(&shared, seeds.into_iter().zip(inboxes).collect())?;
     say_ports(&shared);
     let windows = open_windows(&shared);
     let failed = match &windows {
@@ -110,7 +138,7 @@ fn forward(args: &Args, config: Config) -> Result<Exit, String> {
     shared.ended.store(true, Ordering::Release);
     windows?.into_iter().for_each(Window::close);
     let exit = say_ended(&ended, failed);
-    let status = shared.board.status(&shared.config, &shared.machine.devices, true);
+    let status = shared.status(true);
     let printed = print(|output| match args.json {
         true => write_json(output, &status),
         false => write_tables(&status, What::All, output),
@@ -151,7 +179,7 @@ fn open_windows(shared: &Arc<Shared>) -> Result<Vec<Window>, String> {
 
 /// Says what each port is, and which mode was obtained.
 fn say_ports(shared: &Shared) {
-    let status = shared.board.status(&shared.config, &shared.machine.devices, false);
+    let status = shared.status(false);
     for port in &status.ports {
         info!(
             "port {}: {} {} {}, mac {}, mtu {}",
@@ -164,18 +192,21 @@ fn say_ports(shared: &Shared) {
 }
 
 /// Watches until the gateway is told to end, or its time is over. Whether a worker failed.
-fn watch(args: &Args, shared: &Shared, told: &AtomicBool, crew: &Crew) -> bool {
+fn watch(args: &Args, shared: &Shared, told: &Told, crew: &Crew) -> bool {
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let peers = shared.config.peers.len();
     let mut before = vec![vec![false; peers]; shared.config.workers.cores.len()];
     let mut seen = vec![Time::ZERO; shared.config.workers.cores.len()];
     loop {
-        if told.load(Ordering::Acquire) || end.is_some_and(|end| Instant::now() >= end) {
+        if told.end.load(Ordering::Acquire) || end.is_some_and(|end| Instant::now() >= end) {
             info!("told to end: what is under way is brought to its end");
             return false;
         }
         if crew.has_lost_one() {
             return true;
+        }
+        if told.reload.swap(false, Ordering::AcqRel) {
+            shared.desk.reload(&args.config);
         }
         let sessions = shared.board.sessions();
         say_changes(&before, &sessions, shared);

@@ -108,16 +108,12 @@ fn tenant(tenant: &Tenant) -> TenantSettings {
 /// Where packets wait, if any do. Each worker has an equal part of every rate.
 fn queues(config: &Config) -> Option<gw::QueueSettings> {
     let of = config.queues?;
-    let workers = config.workers.cores.len().max(1) as u64;
+    let workers = workers(config);
     let rate = |shape: Option<Shape>| shape.map(|shape| shaped(shape, workers));
-    let tenant = |of: &TenantQueue| TenantQueues {
-        weight: of.weight,
-        rate: rate(of.rate),
-        thresholds: thresholds(of),
-    };
-    let mut tenants: Vec<_> = config.tenants.iter().map(|of| tenant(&of.queue)).collect();
+    let tenant = |of: &Tenant| tenant_queues(&of.queue, workers);
+    let mut tenants: Vec<_> = config.tenants.iter().map(tenant).collect();
     if tenants.is_empty() {
-        tenants.push(tenant(&TenantQueue::default()));
+        tenants.push(tenant_queues(&TenantQueue::default(), workers));
     }
     Some(gw::QueueSettings {
         pool_bytes: of.pool_bytes.0,
@@ -125,6 +121,20 @@ fn queues(config: &Config) -> Option<gw::QueueSettings> {
         port_rates: config.ports.iter().map(|port| rate(port.rate)).collect(),
         tenants,
     })
+}
+
+/// How many workers there are.
+pub(crate) fn workers(config: &Config) -> u64 {
+    config.workers.cores.len().max(1) as u64
+}
+
+/// A tenant's queues at one of so many workers.
+pub(crate) fn tenant_queues(of: &TenantQueue, workers: u64) -> TenantQueues {
+    TenantQueues {
+        weight: of.weight,
+        rate: of.rate.map(|shape| shaped(shape, workers)),
+        thresholds: thresholds(of),
+    }
 }
 
 /// One worker's part of a rate.

@@ -2,6 +2,7 @@
 //!
 //! It is made from what the workers publish; the JSON field names are a contract.
 
+mod changes;
 mod events;
 mod flows;
 mod prometheus;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use changes::{ChangeStatus, ConfigurationStatus, RefusalStatus, write_changes};
 pub(crate) use events::PathEventStatus;
 pub(crate) use flows::{FlowStatus, FlowsStatus};
 pub(crate) use prometheus::write_prometheus;
@@ -39,6 +41,9 @@ pub(crate) struct Status {
     /// Who sends how much.
     #[serde(default)]
     pub(crate) flows: FlowsStatus,
+    /// The configuration in force, and what changed of it.
+    #[serde(default)]
+    pub(crate) configuration: ConfigurationStatus,
     /// What the gateway counted, over all workers.
     pub(crate) counters: BTreeMap<String, u64>,
     /// What was dropped, a reason, over all workers.
@@ -369,6 +374,7 @@ pub(crate) fn sample() -> Status {
             ..Default::default()
         }],
         flows: flows::sample(),
+        configuration: changes::sample(),
         counters: BTreeMap::from([("tunnelled_packets".into(), 8)]),
         drops: BTreeMap::from([("wan_duplicate".into(), one(1))]),
     }

@@ -255,7 +255,7 @@ pub const CONTROL: Section = Section {
     name: "control",
     many: false,
     keys: &[
-        optional("socket", "\"/run/compute-gateway.sock\"", "where `show` looks in"),
+        optional("socket", "\"/run/compute-gateway.sock\"", "where `show` and `tenant` ask"),
         optional("metrics", "\"127.0.0.1:9477\"", "where Prometheus looks in, by HTTP"),
     ],
 };

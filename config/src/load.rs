@@ -36,7 +36,7 @@ impl Config {
         Self::read(&Source::load(path)?)
     }
 
-    fn read(source: &Source) -> Result<Checked, Diagnostics> {
+    pub(crate) fn read(source: &Source) -> Result<Checked, Diagnostics> {
         let (config, warnings) = source.read(|document, report| {
             let draft = read(document, source.folder(), report);
             check(&draft, report)

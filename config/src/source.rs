@@ -50,6 +50,12 @@ impl Source {
         }
     }
 
+    /// The text itself.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// What messages call it.
     #[must_use]
     pub fn name(&self) -> &str {

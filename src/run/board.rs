@@ -141,6 +141,7 @@ impl Board {
             workers: Vec::new(),
             tenants: config.tenants.iter().map(tenant).collect(),
             flows: status::FlowsStatus::default(),
+            configuration: status::ConfigurationStatus::default(),
             counters: BTreeMap::new(),
             drops: BTreeMap::new(),
         };

@@ -1,8 +1,9 @@
 //! The workers: a thread each, pinned to its core, with its own memory, ports and gateway.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
 use config::model::{Config, Idle as IdleChoice, Role};
@@ -13,8 +14,10 @@ use dataplane::worker::Worker;
 use pipelines::gateway::{self, Gateway};
 
 use super::board::Board;
+use super::desk::{Desk, Order};
 use super::machine::{Machine, WorkerMemory};
 use crate::settings;
+use crate::status::Status;
 
 /// Frames that a port's transmit queue holds.
 const QUEUE: usize = 4_096;
@@ -27,13 +30,24 @@ const DRAIN: u64 = SECOND;
 
 /// What all workers share: read only, but for what is made to be written.
 pub(super) struct Shared {
+    /// As it was read at the start. What of it may change is the desk's.
     pub(super) config: Config,
+    pub(super) desk: Desk,
     pub(super) machine: Machine,
     pub(super) board: Board,
     /// Everybody is told to end.
     pub(super) stop: AtomicBool,
     /// Every worker has ended.
     pub(super) ended: AtomicBool,
+}
+
+impl Shared {
+    /// How the gateway stands.
+    pub(super) fn status(&self, draining: bool) -> Status {
+        let mut status = self.board.status(&self.desk.config(), &self.machine.devices, draining);
+        status.configuration = self.desk.status();
+        status
+    }
 }
 
 /// How a worker ended.
@@ -53,18 +67,21 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Starts a worker on each core; returns once all are ready.
+    /// Starts a worker on each core, with its seed and its orders; returns once all are ready.
     ///
     /// # Errors
     /// Why one of them could not: one message with the remedy. Those that could have ended by then.
-    pub(super) fn start(shared: &Arc<Shared>, seeds: &[u64]) -> Result<Self, String> {
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        posts: Vec<(u64, Receiver<Order>)>,
+    ) -> Result<Self, String> {
         let mut crew = Self { threads: Vec::new() };
-        for (index, seed) in seeds.iter().copied().enumerate() {
+        for (index, (seed, orders)) in posts.into_iter().enumerate() {
             let (ready, answer) = mpsc::channel();
             let shared_with = Arc::clone(shared);
             let name = format!("worker-{index}");
             let spawned = thread::Builder::new().name(name).spawn(move || {
-                match Post::new(&shared_with, index, seed) {
+                match Post::new(&shared_with, index, seed, orders) {
                     Ok(post) => {
                         let _ = ready.send(Ok(()));
                         post.work()
@@ -110,12 +127,18 @@ struct Post<'a> {
     worker: Worker<Gateway>,
     idler: Idler,
     published: Time,
+    orders: Receiver<Order>,
     /// Goes last: everything above lies in it.
     memory: WorkerMemory,
 }
 
 impl<'a> Post<'a> {
-    fn new(shared: &'a Shared, index: usize, seed: u64) -> Result<Self, String> {
+    fn new(
+        shared: &'a Shared,
+        index: usize,
+        seed: u64,
+        orders: Receiver<Order>,
+    ) -> Result<Self, String> {
         let Shared { config, machine, board, .. } = shared;
         let core = config.workers.cores.get(index).copied().unwrap_or(0);
         let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: core as usize });
@@ -137,7 +160,8 @@ impl<'a> Post<'a> {
             place.modes = modes;
         }
         let worker = Worker::new(ports, QUEUE, gateway, clock);
-        let mut post = Self { shared, index, worker, idler, published: Time::ZERO, memory };
+        let published = Time::ZERO;
+        let mut post = Self { shared, index, worker, idler, published, orders, memory };
         post.publish(true);
         Ok(post)
     }
@@ -167,7 +191,8 @@ impl<'a> Post<'a> {
         self.worker.queued() > 0 || self.worker.pipeline().outstanding() != (0, 0)
     }
 
-    /// A number of rounds, fewer with nothing to do; then publishes, if it is time to.
+    /// A number of rounds, fewer with nothing to do; then takes over what changes, and publishes, if
+    /// it is time to.
     fn rounds(&mut self) {
         for _ in 0..ROUNDS {
             if self.worker.round() {
@@ -181,7 +206,18 @@ impl<'a> Post<'a> {
                 break;
             }
         }
+        self.heed();
         self.publish(false);
+    }
+
+    /// Takes over what changes, between two bursts.
+    fn heed(&mut self) {
+        while let Ok(Order { queues, done }) = self.orders.try_recv() {
+            let now = self.worker.now();
+            let taken = self.worker.pipeline_mut().set_tenant_queues(&queues, now);
+            // Whoever asked may have lost patience.
+            let _ = done.send(taken.map_err(|error| error.to_string()));
+        }
     }
 
     /// Publishes what was counted, now and then or `surely`.

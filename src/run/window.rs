@@ -1,4 +1,4 @@
-//! The windows into a running gateway: a Unix socket for `show`, HTTP for Prometheus.
+//! The windows into a running gateway: a Unix socket for `show` and `tenant`, HTTP for Prometheus.
 //!
 //! Each is a thread that answers one asker at a time, in a bounded time; the workers never wait for
 //! it.
@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::crew::Shared;
+use super::request;
 use crate::status::write_prometheus;
 
 /// How long one asker may take.
@@ -31,7 +32,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Opens the Unix socket: whoever connects is told the status as JSON.
+    /// Opens the Unix socket: whoever connects and says nothing is told the status as JSON.
     ///
     /// # Errors
     /// When another gateway has it, or the file system refuses; with the remedy.
@@ -59,7 +60,14 @@ impl Window {
                 |stream, shared| {
                     stream.set_nonblocking(false)?;
                     stream.set_write_timeout(Some(PATIENCE))?;
-                    serde_json::to_writer(&mut *stream, &status(shared))?;
+                    let request = request::read(stream, Instant::now() + PATIENCE)?;
+                    match request.is_empty() {
+                        true => serde_json::to_writer(&mut *stream, &status(shared))?,
+                        false => {
+                            let answer = request::answer(&request, stream, &shared.desk);
+                            serde_json::to_writer(&mut *stream, &answer)?;
+                        }
+                    }
                     stream.flush()
                 },
             );
@@ -115,8 +123,7 @@ fn serve<S>(
 }
 
 fn status(shared: &Shared) -> crate::status::Status {
-    let draining = shared.stop.load(Ordering::Acquire);
-    shared.board.status(&shared.config, &shared.machine.devices, draining)
+    shared.status(shared.stop.load(Ordering::Acquire))
 }
 
 /// Answers one HTTP/1.1 request (RFC 9112) and closes.

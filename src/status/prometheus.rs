@@ -68,6 +68,15 @@ pub(crate) fn write_prometheus(status: &Status, output: &mut dyn Write) -> fmt::
     page.sample("uptime_seconds", &[], status.uptime_seconds)?;
     page.metric("draining", "gauge", "Whether it was told to end.")?;
     page.sample("draining", &[], u8::from(status.state == "draining"))?;
+    let of = &status.configuration;
+    for (name, kind, help, value) in [
+        ("config_generation", "gauge", "Of the configuration in force.", of.generation),
+        ("config_changes_total", "counter", "Keys that changed while it runs.", of.changed),
+        ("config_refused_total", "counter", "Changes refused, each whole.", of.refused),
+    ] {
+        page.metric(name, kind, help)?;
+        page.sample(name, &[], value)?;
+    }
     ports(&mut page, status)?;
     peers(&mut page, status)?;
     paths(&mut page, status)?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::changes::changes;
 use super::events::events;
 use super::flows::{elephants, flows, subflows};
 use super::{QueueStatus, Status, TenantStatus, Traffic};
@@ -28,6 +29,8 @@ pub(crate) enum What {
     Stages,
     /// Tenants: traffic, memory.
     Tenants,
+    /// The configuration in force: who changed what of it, and when.
+    Changes,
     /// The fastest 5-tuples.
     Flows,
     /// The fastest queue pairs, and their paths.
@@ -43,7 +46,7 @@ pub(crate) enum What {
 /// One part: what it is, its heading, and how it is written.
 type Part = (What, &'static str, fn(&Status, &mut dyn Write) -> io::Result<()>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     (What::Ports, "ports", ports),
     (What::Peers, "peers", peers),
     (What::Paths, "paths", paths),
@@ -52,6 +55,7 @@ const PARTS: [Part; 13] = [
     (What::Workers, "workers", workers),
     (What::Stages, "stages", stages),
     (What::Tenants, "tenants", tenants),
+    (What::Changes, "changes", changes),
     (What::Flows, "flows", flows),
     (What::Subflows, "subflows", subflows),
     (What::Elephants, "elephants", elephants),
@@ -453,6 +457,8 @@ mod tests {
             "QP 0x22 > 0x11",
             "80Gb/s",
             "wan_duplicate",
+            "10Gbps  40Gbps  user 0, process 812",
+            "last refused, 1.500 s ago, SIGHUP, site-a.toml: site-a.toml:3:1: no",
         ] {
             assert!(text.contains(part), "{part} not in\n{text}");
         }

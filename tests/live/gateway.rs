@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,9 +66,7 @@ impl Gateway {
 
     /// What it shows now; none while it does not answer.
     pub(crate) fn try_show(&self) -> Option<Value> {
-        let socket = self.file("sock");
-        let mut show = Command::new(env!("CARGO_BIN_EXE_compute-gateway"));
-        let output = show.args(["show", "--json", "--socket"]).arg(socket).output().ok()?;
+        let output = self.ask(&["show", "--json"]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
@@ -99,6 +97,18 @@ impl Gateway {
     /// Waits until it has a session with its peer.
     pub(crate) fn wait_for_session(&mut self) {
         self.wait("in session", |shown| shown["peers"][0]["up"] == true);
+    }
+
+    /// What a command says that asks it by its socket.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_compute-gateway"));
+        command.args(arguments).arg("--socket").arg(self.file("sock"));
+        command.output().expect("it starts")
+    }
+
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// Tells it to end, and waits for that.

@@ -7,6 +7,7 @@ mod captures;
 mod detour;
 #[cfg(feature = "dpdk")]
 mod dpdk;
+mod elastic;
 mod ends;
 mod frames;
 mod gateway;

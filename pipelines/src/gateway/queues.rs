@@ -6,6 +6,8 @@
 //! is decided when it leaves, and a stream whose way changes stays in order. So nothing leaves while
 //! one of the WAN ports has as much as it can do.
 
+mod elastic;
+
 use std::collections::VecDeque;
 
 use dataplane::drops::DropReason;
@@ -18,7 +20,6 @@ use super::waited::{Delays, Refused, reason};
 use super::{Carry, Common, Gateway, Numbering, QueueSettings, Role, Settings, SettingsError};
 use crate::queueing::{
     Class, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, Refusal, TenantQueues,
-    Thresholds,
 };
 use crate::tenant::DEFAULT;
 use crate::tunnel::header::HEADER_LEN;
@@ -96,6 +97,8 @@ struct Lines {
     /// How long signalling waited to leave for the WAN, a tenant.
     signalling: Box<[Delays]>,
     events: VecDeque<QueueEvent>,
+    /// Thresholds that wait for room.
+    due_thresholds: Vec<elastic::Due>,
     /// When something may leave again, as far as can be known.
     due: Time,
 }
@@ -127,6 +130,7 @@ impl Waiting {
             refused: vec![Default::default(); tenants].into(),
             signalling: vec![Delays::default(); tenants].into(),
             events: VecDeque::with_capacity(EVENTS),
+            due_thresholds: Vec::new(),
             due: Time::NEVER,
         }))))
     }
@@ -392,6 +396,9 @@ impl Gateway {
                 self.common.give(port, packet, now, queues);
             }
         }
+        if let Some(lines) = &mut self.common.waiting.0 {
+            lines.settle(now);
+        }
         self.heed_queues(now);
     }
 
@@ -477,12 +484,7 @@ impl QueueSettings {
             let count = self.tenants.len();
             return Err(format!("queues of {count} tenants: there are {}", tenants.max(1)));
         }
-        for of in &self.tenants {
-            let is_sound = |of: &Thresholds| !of.is_lossless() || of.xon < of.xoff;
-            if of.weight == 0 || !of.thresholds.iter().all(is_sound) {
-                return Err("queues: a weight is at least 1, and xon is below xoff".into());
-            }
-        }
+        self.tenants.iter().try_for_each(elastic::check)?;
         if !(64..=1 << 24).contains(&self.packets) {
             return Err(format!("queues of {} packets: must be 64 to 2^24", self.packets));
         }

@@ -42,7 +42,8 @@ impl Thresholds {
     }
 
     /// What it takes off the pool.
-    const fn own(&self) -> u64 {
+    #[must_use]
+    pub const fn own(&self) -> u64 {
         self.reserved.saturating_add(self.headroom)
     }
 }
@@ -117,6 +118,8 @@ pub struct Buffer {
     /// What is nobody's own, and what of it is taken.
     shared: u64,
     taken: u64,
+    /// What of it nobody is given, so that it becomes somebody's own.
+    withheld: u64,
     bytes: u64,
     high_water: u64,
 }
@@ -144,7 +147,7 @@ impl Buffer {
         let accounts: Box<[Account]> = queues.into_iter().map(account).collect();
         let own = accounts.iter().fold(0u64, |sum, of| sum.saturating_add(of.limits.own()));
         let shared = pool.checked_sub(own).ok_or(PoolExceeded { needed: own, pool })?;
-        Ok(Self { accounts, pool, shared, taken: 0, bytes: 0, high_water: 0 })
+        Ok(Self { accounts, pool, shared, taken: 0, withheld: 0, bytes: 0, high_water: 0 })
     }
 
     /// Takes `bytes` into a queue, whole or not at all.
@@ -158,7 +161,7 @@ impl Buffer {
         bytes: u32,
         now: Time,
     ) -> Result<Option<Crossing>, Refusal> {
-        let free = self.shared - self.taken;
+        let free = (self.shared - self.taken).saturating_sub(self.withheld);
         let Some(account) = self.accounts.get_mut(queue) else { return Err(Refusal::Threshold) };
         let (shared, headroom) = account.split(bytes.into(), free)?;
         account.bytes += u64::from(bytes);
@@ -212,6 +215,12 @@ impl Buffer {
         self.shared = self.pool - own;
         self.taken = taken;
         Ok(account.cross(now))
+    }
+
+    /// Gives nobody so many bytes of what all share, from now on: thresholds that [`Buffer::set`] has
+    /// no room for have it once enough has left.
+    pub fn withhold(&mut self, bytes: u64) {
+        self.withheld = bytes;
     }
 
     /// A queue's thresholds.

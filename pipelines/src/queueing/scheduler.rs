@@ -344,6 +344,17 @@ impl<T> Queues<T> {
         self.buffer.set(account(self.known(tenant), class), thresholds, now)
     }
 
+    /// Gives nobody so many bytes of what all share: see [`Buffer::withhold`](super::Buffer::withhold).
+    pub fn withhold(&mut self, bytes: u64) {
+        self.buffer.withhold(bytes);
+    }
+
+    /// What a queue may hold.
+    #[must_use]
+    pub fn thresholds(&self, tenant: u16, class: Class) -> Option<Thresholds> {
+        self.buffer.thresholds(account(self.known(tenant), class))
+    }
+
     /// How a queue does at `now`.
     #[must_use]
     pub fn level(&self, tenant: u16, class: Class, now: Time) -> Level {

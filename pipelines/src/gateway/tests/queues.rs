@@ -117,6 +117,102 @@ fn a_tenant_has_its_rate_and_the_other_does_not_notice() {
 }
 
 #[test]
+fn queues_change_while_packets_wait_and_nothing_is_lost_or_overtaken() {
+    for numbering in NUMBERINGS {
+        let slow = Rate { bits_per_second: 80_000_000, burst_bytes: 10_000 };
+        let of = [queue(1, None), queue(1, Some(slow)), queue(1, Some(slow))];
+        let mut bed = up(numbering, of, None);
+        send(&mut bed, 0..800);
+        bed.run(DELAY + 10 * MILLISECOND, &mut perfect);
+        let before = arrived(&bed, ONE).len();
+        let fast = Rate { bits_per_second: 800_000_000, ..slow };
+        let now = bed.now;
+        // 700,000 bytes wait, where 50,000 now say stop.
+        let xoff =
+            Thresholds { xoff: 50_000, xon: 20_000, headroom: 1 << 20, ..Thresholds::lossy(256) };
+        let lossless = TenantQueues { thresholds: [xoff; 3], ..queue(3, Some(fast)) };
+        let gateway = &mut bed.sides[0].gateway;
+        let changes = [(FIRST, lossless), (LAST, queue(1, None))];
+        assert_eq!(gateway.set_tenant_queues(&changes, now), Ok(()));
+        let event = gateway.take_queue_event().expect("it is above its threshold");
+        assert_eq!((event.tenant, event.crossing), (FIRST, Crossing::Xoff));
+        bed.run(DELAY + 2 * MILLISECOND, &mut perfect);
+        assert_eq!(arrived(&bed, OTHER), (0..800).collect::<Vec<_>>(), "{numbering:?}");
+        // What was on its way at the old rate, and 2 ms of the new one.
+        let bytes = (arrived(&bed, ONE).len() - before) * write(ONE, 0).len();
+        assert!((238_000..=262_000).contains(&bytes), "{numbering:?}: {bytes}");
+        bed.run(20 * MILLISECOND, &mut perfect);
+        assert_eq!(arrived(&bed, ONE), (0..800).collect::<Vec<_>>(), "{numbering:?}");
+    }
+}
+
+#[test]
+fn what_others_fill_becomes_a_tenants_own_as_it_leaves() {
+    let slow = Rate { bits_per_second: 800_000_000, burst_bytes: 10_000 };
+    let greedy =
+        TenantQueues { thresholds: [Thresholds::lossy(1 << 20); 3], ..queue(1, Some(slow)) };
+    let own = Thresholds { reserved: 4 << 18, ..Thresholds::lossy(256) };
+    let mut bed = Bed::up(|settings| {
+        settings.tenants = tenants();
+        settings.queues = Some(QueueSettings {
+            pool_bytes: 4 << 20,
+            packets: 1 << 12,
+            port_rates: vec![],
+            tenants: vec![queue(1, None), greedy.clone(), queue(1, None)],
+        });
+    });
+    let to_wan = |bed: &Bed, tenant| bed.sides[0].gateway.queue_status(tenant, bed.now)[0];
+    let flood = |bed: &mut Bed, numbers: std::ops::Range<u32>| {
+        let now = bed.now;
+        numbers.for_each(|number| bed.sides[0].receive(LAN, &write(ONE, number), now));
+    };
+    // 4 MB, of which there is room for 3,900 frames, and each leaves after 10 us.
+    flood(&mut bed, 0..3_950);
+    bed.run(MILLISECOND, &mut perfect);
+    let before = to_wan(&bed, FIRST);
+    let changes = [(LAST, TenantQueues { thresholds: [own; 3], ..queue(1, None) })];
+    let now = bed.now;
+    assert_eq!(bed.sides[0].gateway.set_tenant_queues(&changes, now), Ok(()));
+    // 3 MiB of 4 are to be the other one's: what leaves until then is not filled again.
+    flood(&mut bed, 4_000..4_010);
+    assert_eq!(to_wan(&bed, FIRST).dropped, before.dropped + 10);
+    bed.run(35 * MILLISECOND, &mut perfect);
+    flood(&mut bed, 5_000..5_010);
+    bed.run(40 * MILLISECOND, &mut perfect);
+    assert_eq!(to_wan(&bed, FIRST).dropped, before.dropped + 10);
+    let expected: Vec<_> = (0..3_950 - before.dropped as u32).collect();
+    assert_eq!(arrived(&bed, ONE), [expected, (5_000..5_010).collect()].concat());
+}
+
+#[test]
+fn queues_that_cannot_be_leave_all_as_it_was() {
+    let mut bed = up(Numbering::Tunnel, plain(), None);
+    let now = bed.now;
+    let reserving = |reserved| TenantQueues {
+        thresholds: [Thresholds { reserved, ..Thresholds::lossy(256) }; 3],
+        ..queue(2, Some(Rate::of(1_000_000)))
+    };
+    let gateway = &mut bed.sides[0].gateway;
+    let mut refused = |changes: &[(u16, TenantQueues)]| {
+        gateway.set_tenant_queues(changes, now).expect_err("it cannot be").to_string()
+    };
+    // Three classes of two tenants in a pool of 16 MiB.
+    let too_much = refused(&[(FIRST, reserving(1 << 20)), (LAST, reserving(5 << 20))]);
+    assert!(too_much.contains("18874368 bytes reserved"), "{too_much}");
+    assert!(refused(&[(FIRST, reserving(0)), (3, plain()[0].clone())]).contains("no such tenant"));
+    assert!(refused(&[(FIRST, reserving(0)), (LAST, queue(0, None))]).contains("weight"));
+    // The rate of none of them is kept: 800 frames would take 6 s.
+    send(&mut bed, 0..800);
+    bed.run(DELAY + MILLISECOND, &mut perfect);
+    assert_eq!(arrived(&bed, ONE).len(), 800);
+    // What one gives up the other may have, in whatever order they come.
+    let gateway = &mut bed.sides[0].gateway;
+    assert_eq!(gateway.set_tenant_queues(&[(FIRST, reserving(5 << 20))], now), Ok(()));
+    let other_way = [(LAST, reserving(5 << 20)), (FIRST, plain()[0].clone())];
+    assert_eq!(gateway.set_tenant_queues(&other_way, now), Ok(()));
+}
+
+#[test]
 fn a_port_is_shared_by_weight() {
     let of = [queue(1, None), queue(1, None), queue(3, None)];
     let mut bed = up(Numbering::Tunnel, of, Some(Rate::of(100_000_000)));

@@ -84,6 +84,27 @@ fn thresholds_change_while_bytes_are_there() {
     assert_eq!(buffer.set(0, Thresholds::lossy(ALL), Time(6)), Ok(None));
 }
 
+#[test]
+fn what_is_withheld_becomes_somebodys_own_once_enough_has_left() {
+    let greedy = Thresholds::lossy(256 * 64);
+    let mut buffer = Buffer::new(POOL, [greedy; 2]).expect("fits");
+    assert_eq!(buffer.add(0, 90_000, Time::ZERO), Ok(None));
+    let own = Thresholds { reserved: 60_000, ..greedy };
+    let refused = Err(PoolExceeded { needed: 150_000, pool: POOL });
+    assert_eq!(buffer.set(1, own, Time(1)), refused);
+    buffer.withhold(60_000);
+    // Whatever leaves is not taken again.
+    for _ in 0..50 {
+        assert_eq!(buffer.add(0, 1, Time(2)), Err(Refusal::Threshold));
+        assert!(buffer.set(1, own, Time(2)).is_err());
+        buffer.remove(0, 1_000, Time(3));
+    }
+    assert_eq!(buffer.set(1, own, Time(4)), Ok(None));
+    buffer.withhold(0);
+    assert_eq!(buffer.add(1, 60_000, Time(5)), Ok(None));
+    assert_eq!(buffer.bytes().0, POOL);
+}
+
 /// A queue as it is described: what is over what is reserved is shared, unless it came when that was
 /// not to be had.
 #[derive(Clone, Default)]

@@ -15,6 +15,16 @@ enum Step {
     Rate(u16, Option<u64>),
     PortRate(Option<u64>),
     Weight(u16, u16),
+    Thresholds(u16, usize, Thresholds),
+}
+
+fn thresholds() -> impl Strategy<Value = Thresholds> {
+    (0u64..40_000, 1u32..2_560, 0u64..40_000, 1_000u64..50_000, any::<bool>()).prop_map(
+        |(reserved, alpha, headroom, xoff, lossless)| match lossless {
+            true => Thresholds { reserved, alpha, headroom, xoff, xon: xoff / 2 },
+            false => Thresholds { reserved, ..Thresholds::lossy(alpha) },
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -27,6 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u16..6, rate()).prop_map(|(of, rate)| Step::Rate(of, rate)),
         1 => rate().prop_map(Step::PortRate),
         1 => (0u16..6, 0u16..2_000).prop_map(|(of, weight)| Step::Weight(of, weight)),
+        1 => (0u16..6, 0..CLASSES, thresholds())
+            .prop_map(|(of, class, limits)| Step::Thresholds(of, class, limits)),
     ]
 }
 
@@ -73,6 +85,11 @@ proptest! {
                 Step::Rate(of, rate) => queues.set_rate(of, rate.map(Rate::of), now),
                 Step::PortRate(rate) => queues.set_port_rate(rate.map(Rate::of), now),
                 Step::Weight(of, weight) => queues.set_weight(of, weight),
+                Step::Thresholds(of, class, limits) => {
+                    let set = queues.set_thresholds(of, Class::ALL[class], limits, now);
+                    let is = queues.thresholds(of, Class::ALL[class]) == Some(limits);
+                    prop_assert!(is || set.is_err());
+                }
             }
             let waiting = model.iter().flatten().map(VecDeque::len).sum::<usize>();
             prop_assert_eq!(queues.len() as usize, waiting);
