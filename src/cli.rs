@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{configuration, doctor, inspect, lab, replay, run, show, tenant};
+use crate::{configuration, doctor, inspect, lab, replay, run, show, tenant, top};
 
 /// A packet gateway that carries RoCEv2 across lossy wide-area networks.
 #[derive(Debug, Parser)]
@@ -24,6 +24,7 @@ enum Command {
     Replay(replay::Args),
     Run(run::Args),
     Show(show::Args),
+    Top(top::Args),
     Tenant(tenant::Args),
     Doctor(doctor::Args),
     Config(configuration::Args),
@@ -56,6 +57,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&args),
             Command::Run(args) => run::run(&args),
             Command::Show(args) => show::run(&args),
+            Command::Top(args) => top::run(&args),
             Command::Tenant(args) => tenant::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Config(args) => configuration::run(&args),

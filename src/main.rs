@@ -14,6 +14,7 @@ mod show;
 mod socket;
 mod status;
 mod tenant;
+mod top;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `compute-gateway show` and `top`: look into a running gateway.
+//! `compute-gateway show`: look into a running gateway.
 
 use std::io;
 

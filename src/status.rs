@@ -139,6 +139,18 @@ pub(crate) struct PathStatus {
     pub(crate) moves: u64,
 }
 
+impl PathStatus {
+    /// How it stands, in a word or three; `up`: whether there is a session with its peer.
+    pub(crate) fn state(&self, up: bool) -> &'static str {
+        match (up, self.out_of_service, self.troubled) {
+            (false, ..) => "down",
+            (true, true, _) => "out of service",
+            (true, false, true) => "in trouble",
+            (true, false, false) => "up",
+        }
+    }
+}
+
 /// The BFD session of a path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BfdStatus {

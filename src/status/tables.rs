@@ -172,17 +172,11 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     ]);
     for peer in &status.peers {
         for path in &peer.paths {
-            let state = match (peer.up, path.out_of_service, path.troubled) {
-                (false, ..) => "down",
-                (true, true, _) => "out of service",
-                (true, false, true) => "in trouble",
-                (true, false, false) => "up",
-            };
             table.row([
                 path.name.clone(),
                 peer.name.clone(),
                 path.port.clone(),
-                state.into(),
+                path.state(peer.up).into(),
                 format!("{:.3}", path.rtt_us / 1e3),
                 amount(path.sent),
                 path.resent.packets.to_string(),

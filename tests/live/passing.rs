@@ -32,6 +32,11 @@ pub(crate) fn passes(settings: &Settings, bytes: usize) {
         assert_eq!(ping(&network, family, &SIZES), SIZES.len(), "pings of {family:?}");
         transfer(&network, family, bytes);
     }
+    for gateway in &gateways {
+        let watched = gateway.ask(&["top", "--count", "1", "--interval", "0.2"]);
+        let screen = String::from_utf8_lossy(&watched.stdout);
+        assert!(watched.status.success() && screen.contains("AGAIN/s"), "{watched:?}");
+    }
     let lossy = settings.wire.loss > 0.0;
     if lossy {
         let [one, other] = network.wire.counters().map(|counters| counters.link.dropped);
