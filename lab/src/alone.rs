@@ -24,15 +24,15 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Runs a scenario with the messages of one pair only, and compares with what `report` says of
-    /// it; `None` if there is no such pair.
+    /// Runs a scenario with the messages of one pair only and without pauses, and compares with what
+    /// `report` says of it; `None` if there is no such pair.
     pub(crate) fn run(
         scenario: &Scenario,
         seed: u64,
         name: &str,
         report: &Report,
     ) -> Result<Option<Self>, LabError> {
-        let mut scenario = Scenario { seed, out: None, ..scenario.clone() };
+        let mut scenario = Scenario { seed, out: None, pauses: Vec::new(), ..scenario.clone() };
         if let Source::Traffic(groups) = &mut scenario.source {
             let others = groups.iter_mut().enumerate();
             let others = others.filter(|(place, traffic)| traffic.called(*place) != name);

@@ -1,7 +1,7 @@
 //! Two tenants over a lossy wide area, one of them with hardly any memory: the other one does not
 //! notice.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
@@ -73,4 +73,21 @@ fn without_tenants_the_report_has_none() {
     assert_eq!(report.tenants, []);
     let json = serde_json::to_string(&report).expect("plain data");
     assert!(!json.contains("\"tenants\""));
+}
+
+/// What the scenario of two tenants shows is seen: where both have one priority on the LANs, a pause of
+/// one holds the other one back as well.
+#[test]
+fn tenants_of_one_priority_are_paused_together() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/two-tenants.toml");
+    let text = fs::read_to_string(file).expect("a scenario").replace("priority=4", "priority=3");
+    let text = text.replace("priority = 4", "priority = 3");
+    let experiment = lab::file::parse(&text, "one-priority.toml", Path::new("")).expect("right");
+    let outcome = experiment.run(1).expect("a report");
+    let alone = outcome.alone.as_ref().expect("a pair alone");
+    assert!(alone.goodput_percent < 90.0, "{alone:?}");
+    // Nothing is lost by it.
+    assert_eq!(outcome.report.endpoints.missing, 0);
+    let failures: Vec<_> = outcome.failures().map(|verdict| verdict.field.as_str()).collect();
+    assert!(failures.contains(&"alone.goodput_percent"), "{failures:?}");
 }

@@ -82,7 +82,7 @@ pub(crate) struct Flags {
     /// Run with gateways and without, and show both side by side.
     #[arg(long, conflicts_with_all = ["no_gateways", "scenario"])]
     compare: bool,
-    /// Run with the messages of one pair of hosts only as well, and show what it did together with
+    /// Run with the messages of one pair of hosts only and without pauses as well, and show what it did together with
     /// the others in per cent of that: the NAME of its --traffic; g1 is the first that has none.
     #[arg(long, value_name = "NAME", requires = "traffic", conflicts_with = "scenario")]
     alone: Option<String>,
