@@ -10,7 +10,7 @@ use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows::Threshold;
 use pipelines::gateway as gw;
 use pipelines::pfc::Mode;
-use pipelines::queueing::{CLASSES, Rate, TenantQueues, Thresholds};
+use pipelines::queueing::{CLASSES, Marking, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
@@ -134,6 +134,11 @@ pub(crate) fn tenant_queues(of: &TenantQueue, workers: u64) -> TenantQueues {
         weight: of.weight,
         rate: of.rate.map(|shape| shaped(shape, workers)),
         thresholds: thresholds(of),
+        marking: of.marking.map(|of| Marking {
+            min: of.min.0,
+            max: of.max.0,
+            most: of.probability,
+        }),
     }
 }
 

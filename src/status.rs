@@ -239,6 +239,9 @@ pub(crate) struct QueueStatus {
     pub(crate) stops: u64,
     pub(crate) stopped_us: u64,
     pub(crate) dropped: u64,
+    /// Packets that were told that it grows (ECN).
+    #[serde(default)]
+    pub(crate) marked: u64,
 }
 
 /// A worker.

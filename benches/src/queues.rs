@@ -37,6 +37,7 @@ impl Load {
             weight: 1,
             rate: shaped.then(|| Rate::of(Rate::FASTEST)),
             thresholds: [lossless; CLASSES],
+            marking: None,
         };
         let settings = QueuesSettings {
             pool_bytes: 1 << 32,

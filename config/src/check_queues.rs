@@ -9,6 +9,7 @@ use crate::check_peers::DEFAULT_RTT;
 use crate::diagnostic::{Report, quoted};
 use crate::document::Field;
 use crate::draft::{Draft, PortDraft, QueueDraft, QueuesDraft, TenantDraft};
+use crate::marking::check_marking;
 use crate::model::{Queues, Role, Shape, Share, TenantQueue};
 use crate::units::{Bytes, Rate, Span};
 
@@ -118,6 +119,7 @@ fn check_queue(
         headroom: Bytes(0),
         xoff: None,
         priority: of.priority.or(u32::MAX).map(|priority| u8::try_from(priority).ok())?,
+        marking: check_marking(tenant, report)?,
     };
     if !lossless {
         for (name, field) in [("headroom", &of.headroom), ("xoff", &of.xoff), ("xon", &of.xon)] {
@@ -204,5 +206,8 @@ impl QueueDraft {
             && self.xoff.is_absent()
             && self.xon.is_absent()
             && self.priority.is_absent()
+            && self.ecn_min.is_absent()
+            && self.ecn_max.is_absent()
+            && self.ecn_probability.is_absent()
     }
 }

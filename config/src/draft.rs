@@ -161,6 +161,10 @@ pub(crate) struct QueueDraft {
     pub(crate) xoff: Field<Bytes>,
     pub(crate) xon: Field<Bytes>,
     pub(crate) priority: Field<u32>,
+    pub(crate) ecn_min: Field<Bytes>,
+    pub(crate) ecn_max: Field<Bytes>,
+    /// In thousandths.
+    pub(crate) ecn_probability: Field<u32>,
 }
 
 /// `[queues]`.

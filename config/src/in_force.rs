@@ -13,8 +13,20 @@ use crate::reload::compare;
 use crate::source::Source;
 
 /// Keys of a tenant that may change.
-pub const CHANGEABLE: [&str; 9] =
-    ["rate", "burst", "weight", "lossless", "reserved", "alpha", "headroom", "xoff", "xon"];
+pub const CHANGEABLE: [&str; 12] = [
+    "rate",
+    "burst",
+    "weight",
+    "lossless",
+    "reserved",
+    "alpha",
+    "headroom",
+    "xoff",
+    "xon",
+    "ecn_min",
+    "ecn_max",
+    "ecn_probability",
+];
 
 /// The word that takes a key away, so that its default holds.
 const DEFAULT_VALUE: &str = "default";
@@ -219,10 +231,11 @@ fn fixed(config: &Config) -> Config {
 }
 
 /// What may change, as the file writes it.
-fn shown(of: &TenantQueue) -> [(&'static str, String); 8] {
+fn shown(of: &TenantQueue) -> [(&'static str, String); 11] {
     let rate = of.rate.map_or("any".into(), |shape| shape.rate.to_string());
     let burst = of.rate.and_then(|shape| shape.burst);
     let (xoff, xon) = of.xoff.unzip();
+    let probability = of.marking.map(|of| f64::from(of.probability) / 1e3);
     let threshold =
         |of: Option<crate::units::Bytes>| of.map_or("never".into(), |bytes| bytes.to_string());
     [
@@ -234,5 +247,8 @@ fn shown(of: &TenantQueue) -> [(&'static str, String); 8] {
         ("headroom", of.headroom.to_string()),
         ("xoff", threshold(xoff)),
         ("xon", threshold(xon)),
+        ("ecn_min", threshold(of.marking.map(|of| of.min))),
+        ("ecn_max", threshold(of.marking.map(|of| of.max))),
+        ("ecn_probability", probability.map_or("default".into(), |of| of.to_string())),
     ]
 }

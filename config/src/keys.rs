@@ -215,6 +215,9 @@ pub const TENANT: Section = Section {
         optional("headroom", "\"16MiB\"", "of lossless queues: for what comes after a stop"),
         optional("xoff", "\"1MiB\"", "of lossless queues: where they say stop"),
         optional("xon", "\"512KiB\"", "of lossless queues: where they lift that"),
+        optional("ecn_min", "\"256KiB\"", "length of a queue from which packets are marked"),
+        optional("ecn_max", "\"1MiB\"", "length from which all are that can be"),
+        optional("ecn_probability", "0.1", "how likely one is marked just below that"),
         optional("priority", "3", "its priority on the LAN"),
     ],
 };

@@ -22,6 +22,7 @@ pub mod in_force;
 pub mod keys;
 mod load;
 pub mod mac;
+pub mod marking;
 pub mod model;
 pub mod prefix;
 mod read;

@@ -507,6 +507,8 @@ pub struct TenantQueue {
     pub xoff: Option<(Bytes, Bytes)>,
     /// Its priority on the LAN (IEEE 802.1Q): 0 to 7.
     pub priority: Option<u8>,
+    /// When its packets are marked; `None`: never.
+    pub marking: Option<crate::marking::Marking>,
 }
 
 impl Default for TenantQueue {
@@ -519,6 +521,7 @@ impl Default for TenantQueue {
             headroom: Bytes(0),
             xoff: None,
             priority: None,
+            marking: None,
         }
     }
 }

@@ -52,6 +52,14 @@ fn read_queue(entries: &Entries<'_>, report: &mut Report<'_>) -> QueueDraft {
         xoff: entries.quantity("xoff", QUEUED, report),
         xon: entries.quantity("xon", QUEUED, report),
         priority: entries.count("priority", 0..=7, report),
+        ecn_min: entries.quantity("ecn_min", QUEUED, report),
+        ecn_max: entries.quantity("ecn_max", QUEUED, report),
+        ecn_probability: entries.part("ecn_probability", report).and_then(report, |part| {
+            part.ok_or_else(|| ValueError {
+                what: "\"ecn_probability\" cannot be \"off\"".into(),
+                remedy: "write no ecn_min and no ecn_max, or 0.001 to 1".into(),
+            })
+        }),
     }
 }
 

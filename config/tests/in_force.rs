@@ -4,6 +4,7 @@ use std::path::Path;
 
 use config::in_force::{CHANGEABLE, Change};
 use config::keys::TENANT as KEYS;
+use config::marking::Marking;
 use config::model::Shape;
 use config::units::{Bytes, Rate};
 use config::{Diagnostics, InForce, Source};
@@ -79,6 +80,25 @@ fn a_tenants_keys_change_and_nothing_else_does() {
 }
 
 #[test]
+fn marks_begin_and_end_while_it_runs() {
+    let keys = [("ecn_min", "64KiB"), ("ecn_max", "1MiB"), ("ecn_probability", "0.25")];
+    let after = with("acme", &keys).unwrap_or_else(|errors| panic!("{errors}"));
+    let marking = Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 250 };
+    assert_eq!(after.config().tenants[1].queue.marking, Some(marking));
+    let changes = in_force().changes_to(&after);
+    let shown: Vec<_> = changes.iter().map(|of| (of.key, &*of.from, &*of.to)).collect();
+    let expected = [
+        ("ecn_min", "never", "64KiB"),
+        ("ecn_max", "never", "1MiB"),
+        ("ecn_probability", "default", "0.25"),
+    ];
+    assert_eq!(shown, expected);
+    let keys = keys.map(|(key, _)| (key.into(), "default".into()));
+    let (back, _) = after.with("acme", &keys).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(back.config(), in_force().config());
+}
+
+#[test]
 fn what_follows_from_a_rate_follows_it() {
     let changes = in_force().changes_to(&with("other", &[("rate", "2Gbps")]).expect("it fits"));
     let keys: Vec<_> = changes.iter().map(|change| change.key).collect();
@@ -100,6 +120,7 @@ fn what_is_wrong_is_refused_with_place_and_remedy() {
     refused("acme", &[("weight", "0"), ("rate", "2Gbps")], &["\"weight\" is 0, out of range"]);
     refused("acme", &[("rate", "default"), ("burst", "64KiB")], &["\"burst\" and no \"rate\""]);
     refused("acme", &[("xoff", "1MiB")], &["lossless"]);
+    refused("acme", &[("ecn_min", "1MiB")], &["\"ecn_min\" without \"ecn_max\""]);
     refused("acme", &[("rte", "1Gbps")], &["unknown key \"rte\"", "did you mean rate?"]);
     refused("acme", &[("vlan", "[8]")], &["\"vlan\" cannot change", "restart"]);
     refused("acme", &[("rate", "1Gbps"), ("rate", "2Gbps")], &["given twice"]);

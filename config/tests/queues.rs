@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use config::marking::Marking;
 use config::model::{Queues, Shape};
 use config::units::{Bytes, Rate};
 use config::{Checked, Config};
@@ -25,6 +26,23 @@ fn wrong(text: &str, line: usize, what: &str, remedy: &str) {
     assert_eq!(found[0].line, BASE.lines().count() + line, "{}", found[0]);
     assert!(found[0].what.contains(what), "{}", found[0]);
     assert!(found[0].remedy.contains(remedy), "{}", found[0]);
+}
+
+#[test]
+fn packets_are_marked_between_two_lengths() {
+    let marks = format!("{TENANT}ecn_min = \"64KiB\"\necn_max = \"1MiB\"");
+    let marking = Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 100 };
+    assert_eq!(parse(&marks).config.tenants[1].queue.marking, Some(marking));
+    // It asks for queues.
+    assert!(parse(&marks).config.queues.is_some());
+    let alone = format!("{TENANT}ecn_probability = 0.5");
+    wrong(&alone, 4, "\"ecn_probability\" without \"ecn_min\"", "add ecn_min");
+    let no_max = format!("{TENANT}ecn_min = \"64KiB\"");
+    wrong(&no_max, 4, "\"ecn_min\" without \"ecn_max\"", "add ecn_max");
+    let same = format!("{TENANT}ecn_max = \"1MiB\"\necn_min = \"1MiB\"");
+    wrong(&same, 5, "\"ecn_min\", 1MiB, is not below \"ecn_max\", 1MiB", "lower ecn_min");
+    wrong(&format!("{marks}\necn_probability = 1.5"), 6, "out of range", "0.001 to 1");
+    wrong(&format!("{marks}\necn_probability = \"off\""), 6, "cannot be \"off\"", "ecn_min");
 }
 
 const TENANT: &str = "[[tenant]]\nname = \"a\"\nvlan = [7]\n";

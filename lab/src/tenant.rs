@@ -235,7 +235,7 @@ impl TenantScenario {
         let mut thresholds = [data; CLASSES];
         thresholds[Class::Signalling as usize] = Thresholds::lossy(ALPHA);
         let rate = self.rate.map(|Bits(rate)| Rate::of(rate));
-        TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds }
+        TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds, marking: None }
     }
 }
 

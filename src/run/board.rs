@@ -354,6 +354,7 @@ fn add_queue(to: &mut status::QueueStatus, from: &gateway::QueueStatus) {
     to.stops += from.stops;
     to.stopped_us += from.stopped_for / 1_000;
     to.dropped += from.dropped;
+    to.marked += from.marked;
 }
 
 /// Names of pauses, by priority: said and heard.

@@ -354,7 +354,7 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 
 /// What of tenants waits for its turn, either way.
 fn queues(page: &mut Page<'_>, status: &Status) -> fmt::Result {
-    let figures: [Figure<super::QueueStatus, u64>; 5] = [
+    let figures: [Figure<super::QueueStatus, u64>; 6] = [
         ("tenant_queue_bytes", "gauge", "Waiting for its turn.", |queue| queue.bytes),
         ("tenant_queue_high_water_bytes", "gauge", "Most that ever waited.", |queue| {
             queue.high_water_bytes
@@ -364,6 +364,7 @@ fn queues(page: &mut Page<'_>, status: &Status) -> fmt::Result {
             queue.stopped_us
         }),
         ("tenant_queue_dropped_total", "counter", "Not taken.", |queue| queue.dropped),
+        ("tenant_queue_marked_total", "counter", "Told that it grows (ECN).", |queue| queue.marked),
     ];
     for (name, kind, help, pick) in figures {
         page.metric(name, kind, help)?;

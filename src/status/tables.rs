@@ -381,6 +381,7 @@ fn queues(tenants: &[TenantStatus], output: &mut dyn Write) -> io::Result<()> {
         ("MOST", RIGHT),
         ("STOPS", RIGHT),
         ("STOPPED ms", RIGHT),
+        ("MARKED", RIGHT),
         ("DROPPED", RIGHT),
     ]);
     let mut any = false;
@@ -399,6 +400,7 @@ fn queues(tenants: &[TenantStatus], output: &mut dyn Write) -> io::Result<()> {
                 format!("{}B", bytes(queue.high_water_bytes)),
                 queue.stops.to_string(),
                 format!("{:.1}", queue.stopped_us as f64 / 1e3),
+                queue.marked.to_string(),
                 queue.dropped.to_string(),
             ]);
         }

@@ -138,7 +138,7 @@ impl Gateway {
         let flows = settings.flows.as_ref();
         let follow = Follow::new(flows, nonce(seed, u64::from(u32::MAX) - 1), TimerId(timers + 1))
             .map_err(|error| SettingsError(error.to_string()))?;
-        let waiting = Waiting::new(&settings, start)?;
+        let waiting = Waiting::new(&settings, start, nonce(seed, u64::from(u32::MAX) - 2))?;
         let counters = Counters::default();
         let streams = settings.recovery.streams;
         let shield =

@@ -7,6 +7,7 @@
 //! one of the WAN ports has as much as it can do.
 
 mod elastic;
+mod marks;
 
 use std::collections::VecDeque;
 
@@ -71,6 +72,8 @@ pub struct QueueStatus {
     pub stopped_for: Nanos,
     /// Packets that they did not take.
     pub dropped: u64,
+    /// Packets that were told that they grow.
+    pub marked: u64,
 }
 
 /// A packet on its way to a peer.
@@ -99,12 +102,13 @@ struct Lines {
     events: VecDeque<QueueEvent>,
     /// Thresholds that wait for room.
     due_thresholds: Vec<elastic::Due>,
+    marks: marks::Marks,
     /// When something may leave again, as far as can be known.
     due: Time,
 }
 
 impl Waiting {
-    pub(super) fn new(settings: &Settings, start: Time) -> Result<Self, SettingsError> {
+    pub(super) fn new(settings: &Settings, start: Time, seed: u64) -> Result<Self, SettingsError> {
         let Some(of) = &settings.queues else { return Ok(Self(None)) };
         let refused = |error: PoolExceeded| SettingsError(format!("queues: {error}"));
         let ports = || settings.ports.iter().enumerate();
@@ -131,6 +135,7 @@ impl Waiting {
             signalling: vec![Delays::default(); tenants].into(),
             events: VecDeque::with_capacity(EVENTS),
             due_thresholds: Vec::new(),
+            marks: marks::Marks::new(&of.tenants, seed),
             due: Time::NEVER,
         }))))
     }
@@ -308,14 +313,16 @@ impl Common {
     pub(super) fn wait(
         &mut self,
         tenant: u16,
-        packet: Packet,
+        mut packet: Packet,
         of: &Classified,
         (peer, port): (usize, usize),
         now: Time,
     ) {
         let Some(lines) = &mut self.waiting.0 else { return };
         let (class, bytes) = (urgency(packet.head(), of), packet.len() as u32);
-        let departure = Departure { packet, class: *of, peer, port, since: now };
+        let mut of = *of;
+        lines.mark((Toward::Wan, tenant, class), &mut packet, &mut of);
+        let departure = Departure { packet, class: of, peer, port, since: now };
         match lines.wan.enqueue(tenant, class, departure, bytes, now) {
             Enqueued::Accepted(crossing) => lines.crossed(Toward::Wan, tenant, class, crossing),
             Enqueued::Refused(refusal, departure) => {
@@ -327,15 +334,18 @@ impl Common {
 
     /// Puts a packet for a LAN port in its queue.
     #[inline(never)]
-    pub(super) fn wait_for_lan(&mut self, port: usize, packet: Packet, now: Time) {
+    pub(super) fn wait_for_lan(&mut self, port: usize, mut packet: Packet, now: Time) {
         let Some(lines) = &mut self.waiting.0 else { return };
+        let (tenant, bytes) = (packet.mark(), packet.len() as u32);
+        let mut class = Class::Bulk;
+        if let Ok(mut of) = classify(packet.head()) {
+            class = urgency(packet.head(), &of);
+            lines.mark((Toward::Lan(port), tenant, class), &mut packet, &mut of);
+        }
         let Some(line) = lines.lan.get_mut(port).and_then(Option::as_mut) else {
             self.counters.drops.count(DropReason::LanQueueFull, packet.len());
             return;
         };
-        let class = classify(packet.head());
-        let class = class.map_or(Class::Bulk, |class| urgency(packet.head(), &class));
-        let (tenant, bytes) = (packet.mark(), packet.len() as u32);
         match line.enqueue(tenant, class, packet, bytes, now) {
             Enqueued::Accepted(crossing) => {
                 lines.crossed(Toward::Lan(port), tenant, class, crossing);
@@ -413,11 +423,6 @@ impl Gateway {
         self.common.resume_queue(way, tenant, class)
     }
 
-    /// Changes what a tenant may send to the WAN; `false` without queues.
-    pub fn set_tenant_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) -> bool {
-        self.common.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
-    }
-
     /// The oldest threshold passed that nobody asked for yet.
     pub fn take_queue_event(&mut self) -> Option<QueueEvent> {
         self.common.waiting.0.as_mut()?.events.pop_front()
@@ -443,6 +448,9 @@ impl Gateway {
             status.iter_mut().zip(lines.refused.get(usize::from(tenant)).into_iter().flatten())
         {
             status.dropped = refused.sum();
+        }
+        for (status, marked) in status.iter_mut().zip(lines.marks.count(tenant)) {
+            status.marked = marked;
         }
         status
     }
@@ -471,23 +479,5 @@ impl<T> Line for Queues<T> {
 
     fn level(&self, tenant: u16, class: Class, now: Time) -> crate::queueing::Level {
         Queues::level(self, tenant, class, now)
-    }
-}
-
-impl QueueSettings {
-    /// Whether a gateway can be told these, with so many tenants.
-    ///
-    /// # Errors
-    /// What is wrong with them, in a few words.
-    pub(super) fn check(&self, tenants: usize) -> Result<(), String> {
-        if self.tenants.len() != tenants.max(1) {
-            let count = self.tenants.len();
-            return Err(format!("queues of {count} tenants: there are {}", tenants.max(1)));
-        }
-        self.tenants.iter().try_for_each(elastic::check)?;
-        if !(64..=1 << 24).contains(&self.packets) {
-            return Err(format!("queues of {} packets: must be 64 to 2^24", self.packets));
-        }
-        Ok(())
     }
 }

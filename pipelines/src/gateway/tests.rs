@@ -3,6 +3,7 @@
 mod follow;
 mod health;
 mod local;
+mod marks;
 mod pauses;
 mod properties;
 mod queues;

@@ -229,6 +229,13 @@ impl Buffer {
         self.accounts.get(queue).map(|account| account.limits)
     }
 
+    /// Bytes in a queue.
+    #[inline]
+    #[must_use]
+    pub fn bytes_of(&self, queue: usize) -> u64 {
+        self.accounts.get(queue).map_or(0, |account| account.bytes)
+    }
+
     /// How a queue does at `now`.
     #[must_use]
     pub fn level(&self, queue: usize, now: Time) -> Level {

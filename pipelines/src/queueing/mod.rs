@@ -13,6 +13,7 @@
 mod buffer;
 mod class;
 mod fifo;
+mod marking;
 mod ring;
 mod scheduler;
 mod shaper;
@@ -21,5 +22,6 @@ mod tests;
 
 pub use buffer::{Buffer, Crossing, Level, PoolExceeded, Refusal, Thresholds};
 pub use class::{CLASSES, Class};
+pub use marking::{Draws, Marking};
 pub use scheduler::{Dequeued, Enqueued, Queues, QueuesSettings, TenantQueues};
 pub use shaper::{Credit, Rate, Shaper};

@@ -6,6 +6,7 @@ use dataplane::wheel::{TimerId, Wheel};
 use super::buffer::{Buffer, Crossing, Level, PoolExceeded, Refusal, Thresholds};
 use super::class::{CLASSES, Class};
 use super::fifo::{Fifo, Slab};
+use super::marking::Marking;
 use super::ring::{FIRST, LEVELS, Rings, State, flow, parts};
 use super::shaper::{Credit, Rate, Shaper};
 
@@ -19,6 +20,8 @@ pub struct TenantQueues {
     pub rate: Option<Rate>,
     /// What each of its queues may hold, by class.
     pub thresholds: [Thresholds; CLASSES],
+    /// When its packets are told that its queues grow; `None`: never.
+    pub marking: Option<Marking>,
 }
 
 impl TenantQueues {
@@ -359,6 +362,13 @@ impl<T> Queues<T> {
     #[must_use]
     pub fn level(&self, tenant: u16, class: Class, now: Time) -> Level {
         self.buffer.level(account(self.known(tenant), class), now)
+    }
+
+    /// Bytes in a queue.
+    #[inline]
+    #[must_use]
+    pub fn bytes_of(&self, tenant: u16, class: Class) -> u64 {
+        self.buffer.bytes_of(account(self.known(tenant), class))
     }
 
     /// Packets in all queues.

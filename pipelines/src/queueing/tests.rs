@@ -26,7 +26,7 @@ fn settings(tenants: Vec<TenantQueues>) -> QueuesSettings {
 }
 
 fn tenant(weight: u16, rate: Option<Rate>) -> TenantQueues {
-    TenantQueues { weight, rate, thresholds: [Thresholds::lossy(ALL); CLASSES] }
+    TenantQueues { weight, rate, thresholds: [Thresholds::lossy(ALL); CLASSES], marking: None }
 }
 
 fn queues(tenants: Vec<TenantQueues>) -> Queues<u32> {

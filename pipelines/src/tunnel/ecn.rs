@@ -58,6 +58,20 @@ pub fn unwrap(ip: &mut [u8], outer: u8) -> bool {
     true
 }
 
+/// Tells the packet whose IP header `ip` begins with of congestion, if it can be told and was not yet;
+/// whether that was so. The IPv4 header's checksum follows.
+#[inline]
+#[must_use]
+pub fn mark(ip: &mut [u8]) -> bool {
+    match tos(ip) {
+        Some(tos) if matches!(tos & MASK, ECT_0 | ECT_1) => {
+            set_tos(ip, tos | CE);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// The type of service or traffic class of the IP header that `ip` begins with; `None` if it is
 /// none.
 #[inline]

@@ -4,8 +4,8 @@
 use dataplane::time::Time;
 
 use super::{Gateway, Lines, Toward};
-use crate::gateway::SettingsError;
-use crate::queueing::{Class, PoolExceeded, TenantQueues, Thresholds};
+use crate::gateway::{QueueSettings, SettingsError};
+use crate::queueing::{Class, Marking, PoolExceeded, Rate, TenantQueues, Thresholds};
 
 /// Whether a tenant's queues can be told these.
 ///
@@ -13,9 +13,31 @@ use crate::queueing::{Class, PoolExceeded, TenantQueues, Thresholds};
 /// What is wrong with them, in a few words.
 pub(super) fn check(of: &TenantQueues) -> Result<(), String> {
     let is_sound = |of: &Thresholds| !of.is_lossless() || of.xon < of.xoff;
-    match of.weight > 0 && of.thresholds.iter().all(is_sound) {
+    if of.weight == 0 || !of.thresholds.iter().all(is_sound) {
+        return Err("queues: a weight is at least 1, and xon is below xoff".into());
+    }
+    let is_sound = |of: Marking| of.min < of.max && (1..=1_000).contains(&of.most);
+    match of.marking.is_none_or(is_sound) {
         true => Ok(()),
-        false => Err("queues: a weight is at least 1, and xon is below xoff".into()),
+        false => Err("queues: marks begin below where all are, at 1 to 1000 thousandths".into()),
+    }
+}
+
+impl QueueSettings {
+    /// Whether a gateway can be told these, with so many tenants.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a few words.
+    pub(in crate::gateway) fn check(&self, tenants: usize) -> Result<(), String> {
+        if self.tenants.len() != tenants.max(1) {
+            let count = self.tenants.len();
+            return Err(format!("queues of {count} tenants: there are {}", tenants.max(1)));
+        }
+        self.tenants.iter().try_for_each(check)?;
+        if !(64..=1 << 24).contains(&self.packets) {
+            return Err(format!("queues of {} packets: must be 64 to 2^24", self.packets));
+        }
+        Ok(())
     }
 }
 
@@ -25,6 +47,11 @@ fn own(of: &TenantQueues) -> u64 {
 }
 
 impl Gateway {
+    /// Changes what a tenant may send to the WAN; `false` without queues.
+    pub fn set_tenant_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) -> bool {
+        self.common.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
+    }
+
     /// Gives tenants, each by its number and once, other queues from `now` on: all of them, or none.
     /// Senders that a new threshold concerns are told. What is to be a queue's own and is filled by
     /// others at present becomes its own as that leaves.
@@ -78,6 +105,7 @@ impl Lines {
         for (tenant, of) in changes {
             self.wan.set_rate(*tenant, of.rate, now);
             self.wan.set_weight(*tenant, of.weight);
+            self.marks.set(*tenant, of.marking);
             let lan = self.lan.iter_mut().flatten();
             lan.for_each(|queues| queues.set_weight(*tenant, of.weight));
             self.due_thresholds.retain(|due| due.tenant != *tenant);

@@ -64,7 +64,12 @@ fn may_pause_and_wait(settings: &mut Settings) {
         xoff: 20 * 300,
         xon: 10 * 300,
     };
-    let of = |thresholds| TenantQueues { weight: 1, rate: None, thresholds: [thresholds; 3] };
+    let of = |thresholds| TenantQueues {
+        weight: 1,
+        rate: None,
+        thresholds: [thresholds; 3],
+        marking: None,
+    };
     settings.queues = Some(QueueSettings {
         pool_bytes: 1 << 24,
         packets: 1 << 12,

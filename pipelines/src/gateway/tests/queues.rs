@@ -13,7 +13,7 @@ const FIRST: u16 = 1;
 const LAST: u16 = 2;
 
 fn queue(weight: u16, rate: Option<Rate>) -> TenantQueues {
-    TenantQueues { weight, rate, thresholds: [Thresholds::lossy(256); 3] }
+    TenantQueues { weight, rate, thresholds: [Thresholds::lossy(256); 3], marking: None }
 }
 
 fn tenants() -> Vec<TenantSettings> {
