@@ -7,7 +7,7 @@ use config::advice;
 use config::prefix::Prefix;
 use config::units::{Bytes, Rate as Bits, Span};
 use pipelines::gateway::{self, QueueSettings};
-use pipelines::queueing::{CLASSES, Class, Rate, TenantQueues, Thresholds};
+use pipelines::queueing::{CLASSES, Class, Marking, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 
 use crate::pause::PRIORITY;
@@ -27,6 +27,8 @@ pub struct TenantScenario {
     pub reserved: Option<Bytes>,
     /// Where its queues say stop; without it they are lossy.
     pub xoff: Option<Bytes>,
+    /// Bytes in a queue from which some of its packets are marked, and from which all are.
+    pub ecn: [Option<Bytes>; 2],
     /// The priority of its packets on the LANs; that of RDMA if none is said.
     pub priority: Option<u8>,
 }
@@ -53,7 +55,8 @@ impl FromStr for TenantScenario {
     type Err = TenantError;
 
     /// `NAME[,KEY=VALUE]..` with the keys vlan, prefix, p_key, dscp - each may be repeated - and
-    /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff, priority.
+    /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff, `ecn_min`, `ecn_max`,
+    /// priority.
     fn from_str(text: &str) -> Result<Self, TenantError> {
         let fail = |what: String| TenantError(text.escape_debug().to_string(), what);
         let mut parts = text.split(',');
@@ -77,7 +80,11 @@ impl FromStr for TenantScenario {
             };
             return Err(fail(what.into()));
         }
-        Ok(tenant)
+        match tenant.ecn {
+            [Some(min), Some(max)] if min < max => Ok(tenant),
+            [None, None] => Ok(tenant),
+            _ => Err(fail("ecn_min goes with an ecn_max above it".into())),
+        }
     }
 }
 
@@ -100,10 +107,12 @@ fn set(tenant: &mut TenantScenario, key: &str, value: &str) -> Result<(), String
         "rate" => tenant.rate = Some(rate(value)?),
         "reserved" => tenant.reserved = Some(Bytes(bytes(value)?)),
         "xoff" => tenant.xoff = Some(Bytes(bytes(value)?)),
+        "ecn_min" => tenant.ecn[0] = Some(Bytes(bytes(value)?)),
+        "ecn_max" => tenant.ecn[1] = Some(Bytes(bytes(value)?)),
         "priority" => tenant.priority = Some(number(value, 7)? as u8),
         _ => {
             let known = "vlan, prefix, p_key, dscp, replay_bytes, hold_bytes, weight, rate, reserved, \
-                         xoff, priority";
+                         xoff, ecn_min, ecn_max, priority";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -148,6 +157,9 @@ impl fmt::Display for TenantScenario {
         self.rate.iter().try_for_each(|rate| write!(f, ",rate={rate}"))?;
         self.reserved.iter().try_for_each(|bytes| write!(f, ",reserved={bytes}"))?;
         self.xoff.iter().try_for_each(|bytes| write!(f, ",xoff={bytes}"))?;
+        for (key, bound) in ["ecn_min", "ecn_max"].iter().zip(self.ecn) {
+            bound.iter().try_for_each(|bytes| write!(f, ",{key}={bytes}"))?;
+        }
         self.priority.iter().try_for_each(|priority| write!(f, ",priority={priority}"))
     }
 }
@@ -203,12 +215,24 @@ pub(crate) fn queues(
 
 impl TenantScenario {
     fn of(settings: TenantSettings) -> Self {
-        Self { settings, weight: None, rate: None, reserved: None, xoff: None, priority: None }
+        Self {
+            settings,
+            weight: None,
+            rate: None,
+            reserved: None,
+            xoff: None,
+            ecn: [None; 2],
+            priority: None,
+        }
     }
 
     fn asks_for_queues(&self) -> bool {
-        let Self { weight, rate, reserved, xoff, .. } = self;
-        weight.is_some() || rate.is_some() || reserved.is_some() || xoff.is_some()
+        let Self { weight, rate, reserved, xoff, ecn, .. } = self;
+        ecn[0].is_some()
+            || weight.is_some()
+            || rate.is_some()
+            || reserved.is_some()
+            || xoff.is_some()
     }
 
     /// What `config check` says that its queues need after they said stop; nothing where they are
@@ -219,6 +243,12 @@ impl TenantScenario {
         let rate = self.rate.or(Option::map(all, Bits))?;
         let delay = paths.iter().map(|path| path.does.delay).max().unwrap_or(0);
         Some(advice::headroom(rate, Span(2 * delay), FRAME))
+    }
+
+    /// When its packets are marked: at most one in a hundred before all are, as DCQCN has it.
+    fn marking(&self) -> Option<Marking> {
+        let [min, max] = self.ecn.map(|bound| bound.map(|Bytes(bytes)| bytes));
+        min.zip(max).map(|(min, max)| Marking { min, max, most: 10 })
     }
 
     /// What its queues are told: with an `xoff`, what is reserved is headroom.
@@ -235,7 +265,7 @@ impl TenantScenario {
         let mut thresholds = [data; CLASSES];
         thresholds[Class::Signalling as usize] = Thresholds::lossy(ALPHA);
         let rate = self.rate.map(|Bits(rate)| Rate::of(rate));
-        TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds, marking: None }
+        TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds, marking: self.marking() }
     }
 }
 
@@ -249,7 +279,8 @@ mod tests {
             "acme,vlan=7,vlan=8,prefix=10.0.0.0/8,p_key=0x8001,dscp=26,replay_bytes=1MiB,\
              hold_bytes=128KiB",
             "default,hold_bytes=1MiB",
-            "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB,priority=4",
+            "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB,ecn_min=100KiB,\
+             ecn_max=1MiB,priority=4",
         ] {
             assert_eq!(text.parse::<TenantScenario>().unwrap().to_string(), text);
         }
@@ -292,6 +323,8 @@ mod tests {
             ("default,vlan=1", "bounds only"),
             ("a,vlan=4095", "vlan: write a number up to 4094"),
             ("a,colour=1", "colour: not known; there are vlan, prefix"),
+            ("a,vlan=1,ecn_min=5KiB", "ecn_min goes with an ecn_max above it"),
+            ("a,vlan=1,ecn_min=5KiB,ecn_max=5KiB", "ecn_min goes with"),
             ("a,vlan", "\"vlan\" is no KEY=VALUE"),
         ] {
             let error = text.parse::<TenantScenario>().unwrap_err().to_string();

@@ -47,7 +47,8 @@ pub(crate) struct Flags {
     /// A tenant of both gateways; may be repeated, the first that matches has a packet. KEYs: vlan,
     /// prefix (of its hosts at either site), p_key, dscp (each may be repeated; one of each kind has
     /// to match), replay_bytes, hold_bytes; weight, rate (the most it may send), reserved (bytes of
-    /// its own in queues), xoff (where those say stop), priority (on the LANs). What is nobody's is the tenant default's.
+    /// its own in queues), xoff (where those say stop), ecn_min and
+    /// ecn_max (where some packets are marked, and where all), priority (on the LANs). What is nobody's is the tenant default's.
     #[arg(long = "tenant", value_name = "NAME[,KEY=VALUE]..",
         conflicts_with_all = ["no_gateways", "scenario"])]
     tenants: Vec<TenantScenario>,

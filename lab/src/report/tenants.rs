@@ -113,6 +113,8 @@ pub struct QueueReport {
     pub stopped_us: u64,
     /// Packets not taken.
     pub dropped: u64,
+    /// Packets marked, because their queue grew.
+    pub marked: u64,
 }
 
 /// From the scenario, all lives of both gateways as of `now`, what was paused on the LANs, and the
@@ -209,6 +211,7 @@ impl TenantReport {
             to.stops += from.stops;
             to.stopped_us += from.stopped_for / 1_000;
             to.dropped += from.dropped;
+            to.marked += from.marked;
         }
     }
 }
