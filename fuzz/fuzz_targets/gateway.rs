@@ -14,11 +14,15 @@ use dataplane::port::{Burst, TxQueue};
 use dataplane::time::{MILLISECOND, Time};
 use dataplane::worker::Pipeline;
 use libfuzzer_sys::fuzz_target;
+use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows;
 use pipelines::gateway::{
-    Absent, Behind, Carry, Encapsulation, Gateway, NextHop, Numbering, Oversize, PathSettings,
-    PeerSettings, PortSettings, RecoverySettings, Role, Segments, Settings, Sharing, Ttl,
+    Absent, BackpressureSettings, Behind, Carry, Encapsulation, Gateway, NextHop, Numbering,
+    Oversize, PathSettings, PeerSettings, PfcSettings, PortSettings, QueueSettings,
+    RecoverySettings, Role, Segments, Settings, Sharing, Ttl,
 };
+use pipelines::pfc::Mode;
+use pipelines::queueing::{CLASSES, Marking, TenantQueues, Thresholds};
 
 const LAN: usize = 0;
 const WAN: usize = 1;
@@ -26,7 +30,7 @@ const WAN: usize = 1;
 const MAX_FRAME: usize = 2_048;
 const MAX_STEPS: usize = 256;
 
-fn settings(own: u8, peer: u8, numbering: Numbering, way: Way) -> Settings {
+fn settings(own: u8, peer: u8, (numbering, way, waits): Kind) -> Settings {
     let sid = |site| Ipv6Addr::new(0x2001, 0xdb8, site, 0, 0, 0, 0, 0xd46);
     let mac = |last| [2, 0, 0, 0, 0, last];
     let port = |role, bump| PortSettings { role, mac: mac(own), bump, next_hop: None };
@@ -81,10 +85,38 @@ fn settings(own: u8, peer: u8, numbering: Numbering, way: Way) -> Settings {
         },
         tenants: Vec::new(),
         flows: Some(flows::Settings { subflows: 8, flows: 8, ..flows::Settings::default() }),
-        backpressure: None,
-        queues: None,
+        backpressure: (waits && numbering == Numbering::Tunnel).then(backpressure),
+        queues: waits.then(queues),
     }
 }
+
+/// Hosts may pause, and be paused.
+fn backpressure() -> BackpressureSettings {
+    let pfc = PfcSettings { mode: Mode::Pfc, quanta: u16::MAX, rate: 1_000_000_000 };
+    BackpressureSettings {
+        ports: vec![Some(pfc), None],
+        priorities: vec![3],
+        limits: Limits::default(),
+        stops: StopperSettings::default(),
+    }
+}
+
+/// A queue that is soon full, tells its senders, and marks.
+fn queues() -> QueueSettings {
+    let thresholds =
+        Thresholds { reserved: 0, alpha: 500, headroom: 4_096, xoff: 4_096, xon: 2_048 };
+    let marking = Some(Marking { min: 1_024, max: 8_192, most: 500 });
+    let tenant = TenantQueues { weight: 1, rate: None, thresholds: [thresholds; CLASSES], marking };
+    QueueSettings {
+        pool_bytes: 128 << 10,
+        packets: 1 << 6,
+        port_rates: vec![None, None],
+        tenants: vec![tenant],
+    }
+}
+
+/// How packets are numbered, what is around them, and whether they wait in queues.
+type Kind = (Numbering, Way, bool);
 
 /// What is around packets between the gateways.
 #[derive(Clone, Copy)]
@@ -100,10 +132,10 @@ struct Side {
 }
 
 impl Side {
-    fn new(own: u8, peer: u8, numbering: Numbering, way: Way) -> Self {
+    fn new(own: u8, peer: u8, kind: Kind) -> Self {
         let cut = PoolSettings { buffers: 1 << 9, buffer_bytes: 1_152, headroom: 192 };
         let pool = Rc::new(Pool::new(cut).expect("valid"));
-        let settings = settings(own, peer, numbering, way);
+        let settings = settings(own, peer, kind);
         let gateway = Gateway::new(settings, Rc::clone(&pool), Time::ZERO, own.into());
         let queues = vec![TxQueue::new(64), TxQueue::new(64)];
         Self { gateway: gateway.expect("valid"), pool, queues }
@@ -145,7 +177,7 @@ fn advance(sides: &mut [Side; 2], now: &Cell<Time>, milliseconds: u64) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    // The last byte says how packets are numbered and encapsulated, so that the first ones mean the same in both.
+    // The last byte says what kind of gateways these are, so that the first ones mean the same in all.
     let numbering = match input.last() {
         // ICRCs that are right are hard to find by chance.
         Some(last) if last & 1 == 1 => Numbering::Transparent { check_icrc: last & 2 == 2 },
@@ -155,7 +187,8 @@ fuzz_target!(|input: &[u8]| {
         Some(last) if last & 4 == 4 => Way::Srv6 { reduced: last & 8 == 8 },
         _ => Way::Udp,
     };
-    let mut sides = [Side::new(1, 2, numbering, way), Side::new(2, 1, numbering, way)];
+    let kind = (numbering, way, input.last().is_some_and(|last| last & 16 == 16));
+    let mut sides = [Side::new(1, 2, kind), Side::new(2, 1, kind)];
     let now = Cell::new(Time::ZERO);
     for _ in 0..20 {
         advance(&mut sides, &now, 5);
