@@ -11,7 +11,7 @@
 //! lane of it is spread. A lane that moved rests for [`REST`] intervals. Smoothed rates, the margin
 //! and the rest keep noise from moving anything.
 
-use dataplane::time::Time;
+use dataplane::time::{MICROSECOND, Nanos, Time};
 
 use super::measure::rate;
 use super::{Lane, Path, Paths, Seen, State};
@@ -28,6 +28,10 @@ const LEAST: f64 = 0.01;
 const REST: u64 = 16;
 /// After a rest, and for a lane that begins, the first look comes after this part of an interval.
 const EARLY: u64 = 4;
+/// The queue that a lane which begins may have grow before its path...
+const QUEUE: Nanos = 50 * MICROSECOND;
+/// ... or, where these take longer, so many groups: a burst of that much makes no lane large.
+const GROUPS: u64 = 4;
 /// Moves an interval, at most.
 const MOVES: usize = 8;
 /// A spread lane joins again below this part of what spreads it...
@@ -47,29 +51,37 @@ struct Move {
 }
 
 impl Paths {
-    /// Looks at a lane that begins to send, or that has sent since as much as one that is too large
-    /// for its path sends in a quarter of an interval: one that did it faster is spread at once, so
-    /// that no queue grows until lanes are measured. When to call [`Paths::balance`], if this is the
+    /// Looks at a lane that begins to send, and then after every group of bytes, until lanes are
+    /// measured: one that is too large for its path is spread as soon as a queue grows, or once it
+    /// has sent what it may in a quarter of an interval. What waits in that queue holds up what
+    /// then goes other ways: so it must be short. When to call [`Paths::balance`], if this is the
     /// first lane after all were idle.
     #[cold]
     pub fn attend(&mut self, lane: usize, now: Time) -> Option<Time> {
-        let bound = self.lanes.get(lane).and_then(|lane| self.bound(lane.home));
+        let home = self.lanes.get(lane).map_or(0, |lane| lane.home);
+        let bound = self.bound(home);
+        let capacity = self.paths.get(usize::from(home)).and_then(|path| path.road.capacity);
         let (state, measured) = self.lanes.get_mut(lane).zip(self.measured.get_mut(lane))?;
+        let looks = bound.zip(capacity).filter(|_| self.rule.moves);
+        state.left = looks.map_or(u32::MAX, |_| self.rule.group);
         if measured.began == Time::ZERO {
             measured.began = now;
-            let bytes = |rate: f64| rate / 8.0 * (self.rule.interval / EARLY) as f64 / 1e9;
-            state.left = bound.map_or(u32::MAX, |rate| bytes(rate) as u32);
             if self.busy.len() > 1 {
                 return None;
             }
             self.last = now;
             return Some(now.after(self.rule.interval / EARLY));
         }
-        if measured.age == 0 && self.rule.moves {
-            measured.rate = rate(state.bytes.into(), now.since(measured.began)) as f32;
-            if bound.is_some_and(|bound| f64::from(measured.rate) > bound) {
-                self.spread(lane as u16, now);
-            }
+        let (bound, capacity) = looks.filter(|_| measured.age == 0)?;
+        let (bytes, elapsed) = (u64::from(state.bytes), now.since(measured.began));
+        measured.rate = rate(bytes, elapsed) as f32;
+        let much = bound / 8e9 * (self.rule.interval / EARLY) as f64;
+        let time = |bytes: u64| bytes as f64 * 8e9 / capacity as f64;
+        let queue = time(bytes) - elapsed as f64;
+        let long = (QUEUE as f64).max(time(GROUPS * u64::from(self.rule.group)));
+        let large = f64::from(measured.rate) > bound;
+        if large && (queue > long || bytes as f64 >= much) {
+            self.spread(lane as u16, now);
         }
         None
     }
