@@ -5,6 +5,7 @@
 mod changes;
 mod events;
 mod flows;
+mod journey;
 mod prometheus;
 mod tables;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use changes::{ChangeStatus, ConfigurationStatus, RefusalStatus, write_changes};
 pub(crate) use events::PathEventStatus;
 pub(crate) use flows::{FlowStatus, FlowsStatus};
+pub(crate) use journey::Journey;
 pub(crate) use prometheus::write_prometheus;
 pub(crate) use tables::{What, write_tables};
 
@@ -119,6 +121,8 @@ pub(crate) struct PathStatus {
     pub(crate) rtt_variance_us: f64,
     /// What the far side confirmed; its bytes as if all packets had the mean size of those sent.
     pub(crate) confirmed: Traffic,
+    /// How what the far side sends comes here.
+    pub(crate) arrives: Journey,
     /// Whether the far side does not answer on it.
     pub(crate) troubled: bool,
     /// Whether BFD keeps it out of service.
@@ -318,6 +322,7 @@ pub(crate) fn sample() -> Status {
                 rtt_us: 10_250.4,
                 rtt_variance_us: 12.5,
                 confirmed: one(5),
+                arrives: journey::sample(),
                 troubled: false,
                 out_of_service: true,
                 bfd: Some(BfdStatus {

@@ -3,11 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use config::units::{Bytes, Rate, Span};
-use pipelines::gateway::{Numbering, Prefix};
+use pipelines::gateway::{Numbering, Prefix, Sharing};
 
 use crate::report::mode_name;
 use crate::rnic::Timer;
 use crate::scenario::{Bounds, PathScenario, Scenario, Source};
+use crate::spread::Spread;
 use crate::traffic::{Plan, Traffic};
 
 impl Scenario {
@@ -57,6 +58,9 @@ impl Scenario {
             if let Some(packets) = packets {
                 flag(name, &packets);
             }
+        }
+        if self.sharing.spread != Sharing::default().spread {
+            flag("spread", &Spread(self.sharing.spread));
         }
         if mtu != usual.mtu {
             flag("mtu", &mtu);
@@ -147,6 +151,9 @@ impl fmt::Display for Traffic {
         if self.dcqcn {
             write!(f, ",dcqcn=true")?;
         }
+        if let Some(port) = self.port {
+            write!(f, ",port={port}")?;
+        }
         Ok(())
     }
 }
@@ -159,7 +166,7 @@ mod tests {
     fn what_is_written_reads_back() {
         for text in [
             "verb=mix,qps=16,size=65536,messages=9,timer=14,retry=3,direction=both,reads=32,rnr=10,\
-             recreate=4,line=25Gbps",
+             recreate=4,line=25Gbps,port=49152",
             "verb=write,qps=2,size=1,messages=1,timer=17,retry=7,direction=ab,dscp=1+2,pmtu=1024,\
              window=1MiB,name=a,priority=4,start=5ms,dcqcn=true",
             "verb=read,qps=1,size=1,messages=1,timer=adaptive,retry=7,direction=ba",
@@ -188,7 +195,9 @@ mod tests {
         scenario.bounds.hold_packets = Some(64);
         scenario.restarts = vec!["b@5ms".parse().unwrap()];
         scenario.numbering = Numbering::Transparent { check_icrc: true };
-        let said = " --restart b@5ms --mode transparent --hold-bytes 128KiB --hold-packets 64";
+        scenario.sharing.spread = None;
+        let said = " --restart b@5ms --mode transparent --hold-bytes 128KiB --hold-packets 64 \
+                    --spread off";
         assert_eq!(scenario.command_line(), usual.replace(" --seed", &format!("{said} --seed")));
     }
 }

@@ -1,7 +1,8 @@
 //! Two sites play a capture: each sends its frames in the capture's order and with its gaps, never
 //! before the frames it had received earlier in the capture have been delivered to it.
 //!
-//! The capture is read as far ahead as the play needs, so its size does not matter.
+//! Frames of which the capture has the beginning only are sent with zeros for the rest, at their
+//! length, and so with a wrong ICRC. The capture is read as far ahead as the play needs, so its size does not matter.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -17,6 +18,8 @@ use crate::stream::{self, Mac, StreamKey};
 /// Frames that are read ahead. More would change nothing: what lies further ahead follows frames
 /// that are not yet sent.
 const READ_AHEAD: usize = 256;
+/// The longest frame that a snapped one is made to be again.
+const LONGEST: usize = 1 << 16;
 /// Stations whose site is remembered.
 const MAX_STATIONS: usize = 1 << 12;
 
@@ -144,6 +147,11 @@ impl Play {
             let side = self.sites.of(sight.station, &sight.stream);
             let mut frame = buffer();
             frame.extend_from_slice(record.data);
+            // Of a snapped frame the rest was not kept: zeros, so that it loads the network as it did.
+            let whole = record.original_len as usize;
+            if (frame.len()..=LONGEST).contains(&whole) {
+                frame.resize(whole, 0);
+            }
             let [a, b] = &mut self.hosts;
             let (host, other) = if side == 0 { (a, b) } else { (b, a) };
             host.read += 1;

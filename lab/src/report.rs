@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dataplane::time::Nanos;
+use dataplane::time::{Nanos, Time};
 use pipelines::gateway::{Gateway, Numbering};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::timeline::Timeline;
 mod endpoints;
 mod flows;
 mod health;
+mod journey;
 mod ports;
 mod tenants;
 mod traffic;
@@ -24,6 +25,7 @@ pub use endpoints::{
 pub use flows::{FlowsReport, SubflowReport};
 pub use health::PathEventReport;
 pub(crate) use health::path_events;
+pub use journey::JourneyReport;
 pub use ports::PortReport;
 pub(crate) use tenants::tenants;
 pub use tenants::{DelayReport, QueueReport, TenantReport};
@@ -213,6 +215,8 @@ pub struct GatewayReport {
     pub drops: BTreeMap<&'static str, u64>,
     /// Who sent how much.
     pub flows: FlowsReport,
+    /// How what came by each path came; nothing is known of that in transparent mode.
+    pub received: Vec<JourneyReport>,
 }
 
 impl ScenarioReport {
@@ -321,7 +325,13 @@ impl Wan {
 impl GatewayReport {
     /// From a gateway, and what its port and its pool say.
     #[must_use]
-    pub fn new(gateway: &Gateway, scenario: &Scenario, missed: u64, buffers_leaked: u32) -> Self {
+    pub fn new(
+        gateway: &Gateway,
+        scenario: &Scenario,
+        now: Time,
+        missed: u64,
+        buffers_leaked: u32,
+    ) -> Self {
         let (counters, memory) = (gateway.counters(), gateway.replay_memory());
         Self {
             restarts: 0,
@@ -342,6 +352,7 @@ impl GatewayReport {
             buffers_leaked,
             drops: counters.drops.seen().map(|(why, count)| (why.name(), count)).collect(),
             flows: FlowsReport::new(gateway, scenario),
+            received: journey::journeys(gateway, scenario, now),
         }
     }
 
@@ -369,6 +380,7 @@ impl GatewayReport {
             *self.drops.entry(reason).or_default() += count;
         }
         self.flows = self.flows.then(next.flows);
+        self.received = journey::then(self.received, next.received);
         self
     }
 }

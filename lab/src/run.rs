@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use dataplane::capture::CaptureError;
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
+use crate::hash;
 use crate::hosts::{self, Hosts};
 use crate::network::{Load, Network, Place};
 use crate::report::{
@@ -22,8 +23,6 @@ const ESTABLISH: Nanos = 60 * SECOND;
 const TRAFFIC: Nanos = 600 * SECOND;
 /// Frames that a gateway is given at most before it works.
 const BATCH: usize = 1_024;
-/// The only path of the bare network.
-const BARE_PATH: usize = 1;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +207,8 @@ impl<'a> Run<'a> {
         let mut gateways = self.sites.iter().zip(&self.former).map(|(site, former)| {
             let lives = former.iter().chain([site]);
             let report = |site: &Site| {
-                GatewayReport::new(site.gateway(), self.scenario, site.missed(), site.in_use())
+                let (gateway, missed) = (site.gateway(), site.missed());
+                GatewayReport::new(gateway, self.scenario, self.now, missed, site.in_use())
             };
             lives.map(report).reduce(GatewayReport::then).unwrap_or_default()
         });
@@ -303,7 +303,11 @@ impl<'a> Run<'a> {
                     }
                 }
                 None => {
-                    let out = if port == LAN { BARE_PATH } else { LAN };
+                    let paths = self.scenario.paths.len();
+                    let out = match port {
+                        LAN => 1 + hash::path_of(frame.bytes(), paths),
+                        _ => LAN,
+                    };
                     self.network.forward(self.now, side, out, frame);
                 }
             },

@@ -93,7 +93,8 @@ pub struct Scenario {
     pub source: Source,
     /// Paths between the sites, at least one.
     pub paths: Vec<PathScenario>,
-    /// Whether gateways stand between; without them the first path joins the sites.
+    /// Whether gateways stand between; without them a hash of its 5-tuple sends each
+    /// packet by one of the paths.
     pub gateways: bool,
     /// How the gateways number packets.
     pub numbering: Numbering,

@@ -131,6 +131,8 @@ pub struct Traffic {
     pub start: Nanos,
     /// Its packets may be marked, and it slows down for marks as DCQCN does.
     pub dcqcn: bool,
+    /// UDP source port of all queue pairs, which are one 5-tuple then; by default each has its own.
+    pub port: Option<u16>,
 }
 
 impl Default for Traffic {
@@ -155,6 +157,7 @@ impl Default for Traffic {
             priority: PRIORITY,
             start: 0,
             dcqcn: false,
+            port: None,
         }
     }
 }

@@ -6,8 +6,8 @@ use config::prefix::Prefix;
 use config::units::{Bytes, Rate};
 use lab::rnic::Pmtu;
 use lab::{
-    Bounds, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, TenantScenario,
-    Traffic,
+    Bounds, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, Spread,
+    TenantScenario, Traffic,
 };
 use pipelines::gateway::{self, Numbering};
 
@@ -20,7 +20,8 @@ pub(crate) struct Flags {
     /// What RNICs at the two sites carry; may be repeated, for several pairs of hosts. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding, 255 at most), rnr (one refusal in so
-    /// many), dscp (code points, as 1+2, that queue pairs have in turn), recreate (messages after which a queue pair is destroyed and another one, connected on
+    /// many), dscp (code points, as 1+2, that queue pairs have in turn), port (UDP source port of all
+    /// queue pairs, which are one 5-tuple then), recreate (messages after which a queue pair is destroyed and another one, connected on
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths), pmtu and window (as the flags of these names, which are for all), name (in
     /// reports), priority (0 to 7: what a pause of the LAN stops; without it 3), start (when it
@@ -73,11 +74,15 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PACKETS", conflicts_with = "scenario",
         value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     strangers: Option<u64>,
+    /// A queue pair that has more than this part of its path (0.001 to 1; without it 0.5) is sent by
+    /// all paths, in groups of packets; off: none is.
+    #[arg(long, value_name = "PART|off", conflicts_with_all = ["no_gateways", "scenario"])]
+    spread: Option<Spread>,
     /// How packets are numbered between the gateways: tunnel (they are encapsulated), or transparent
     /// (they go as they are, and their PSNs are the numbers).
     #[arg(long, value_name = "MODE", default_value = "tunnel", value_parser = mode, conflicts_with = "scenario")]
     mode: Numbering,
-    /// Run without gateways: the first path joins the two sites.
+    /// Run without gateways: a hash of its 5-tuple gives each packet one of the paths.
     #[arg(long, conflicts_with = "scenario")]
     no_gateways: bool,
     /// Run with gateways and without, and show both side by side.
@@ -158,6 +163,9 @@ impl Flags {
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
         let (strangers, pauses) = (self.strangers, self.pauses.clone());
+        if let Some(Spread(spread)) = self.spread {
+            scenario.sharing.spread = spread;
+        }
         let (wan_rate, lan_rate) = (self.wan_rate, self.lan_rate);
         let scenario = Scenario { wan_rate, lan_rate, ..scenario };
         Scenario { gateways, numbering, restarts, tenants, strangers, pauses, ..scenario }
@@ -202,12 +210,12 @@ mod tests {
     #[test]
     fn a_file_that_says_the_same_asks_for_the_same() {
         let line = "compute-gateway lab --traffic verb=mix,qps=3,size=65536,messages=9,timer=14,\
-                    retry=3,direction=both,reads=32,rnr=10,recreate=4,line=25Gbps --pmtu 1024 \
+                    retry=3,direction=both,reads=32,rnr=10,recreate=4,line=25Gbps,port=49152 --pmtu 1024 \
                     --window 1MiB --path p1,rate=1G,delay=2.5ms,loss=1e-3,burst=5,down=1s..1.2s \
                     --path p2,reorder=0.01,duplicate=0.02,corrupt=0.03 --restart b@5ms \
                     --pause b,from=10ms,for=50ms \
                     --mode transparent --replay-bytes 1MiB --hold-bytes 2MiB --replay-packets 64 \
-                    --hold-packets 128 --mtu 1500 --tenant acme,vlan=7,hold_bytes=1MiB \
+                    --hold-packets 128 --spread 0.25 --mtu 1500 --tenant acme,vlan=7,hold_bytes=1MiB \
                     --seed 3..9 --compare";
         let file = r#"
             [[traffic]]
@@ -222,6 +230,7 @@ mod tests {
             rnr = 10
             recreate = 4
             line = "25Gbps"
+            port = 49152
             pmtu = 1024
             window = "1MiB"
             [[path]]
@@ -245,6 +254,7 @@ mod tests {
             hold_bytes = "2MiB"
             replay_packets = 64
             hold_packets = 128
+            spread = 0.25
             mtu = 1500
             tenants = ["acme,vlan=7,hold_bytes=1MiB"]
             [run]

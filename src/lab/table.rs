@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use config::units::Bytes;
-use lab::report::{GatewayReport, MessageReport, Report};
+use lab::report::{GatewayReport, MessageReport, PathTraffic, Report};
 use lab::{Alone, Outcome};
 
 use super::{Run, plot};
@@ -90,7 +90,7 @@ pub(super) fn write_run(output: &mut dyn Write, run: &Run<'_>) -> io::Result<()>
     }
     writeln!(output)?;
     write_groups(output, outcome)?;
-    write_paths(output, report)?;
+    write_paths(output, report, bare.as_ref())?;
     plot::write(output, report)?;
     let rate = report.endpoints.packets_sent as f64 / wall_seconds.max(1e-9);
     report::complain(&format!("{wall_seconds:.2} s here, {rate:.0} frames a second"));
@@ -175,7 +175,8 @@ fn write_groups(output: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
     writeln!(output)
 }
 
-fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {
+/// What the paths did; beside it how busy they were without gateways, if that was run.
+fn write_paths(output: &mut dyn Write, report: &Report, bare: Option<&Report>) -> io::Result<()> {
     let mut table = Table::new([
         ("PATH", Align::Left),
         ("PACKETS", Align::Right),
@@ -183,15 +184,19 @@ fn write_paths(output: &mut dyn Write, report: &Report) -> io::Result<()> {
         ("LOST", Align::Right),
         ("BUSY", Align::Right),
         ("MOVES", Align::Right),
+        (if bare.is_some() { "BUSY BY HASH" } else { "" }, Align::Right),
     ]);
-    for path in &report.wan.paths {
+    let busy = |path: &PathTraffic| format!("{:.1} %", path.utilization * 100.0);
+    for (index, path) in report.wan.paths.iter().enumerate() {
+        let by_hash = bare.and_then(|bare| bare.wan.paths.get(index)).map(busy);
         table.row([
             path.name.clone(),
             path.sent_packets.to_string(),
             report::bytes(path.sent_bytes),
             path.dropped.to_string(),
-            format!("{:.1} %", path.utilization * 100.0),
+            busy(path),
             path.moves.to_string(),
+            by_hash.unwrap_or_default(),
         ]);
     }
     table.write(output, 0)

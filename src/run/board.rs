@@ -17,8 +17,8 @@ use pipelines::recovery::ReplayMemory;
 
 use super::devices::Device;
 use crate::status::{
-    self, NeighbourStatus, PathEventStatus, PathStatus, PortStatus, StageStatus, Status, Traffic,
-    WorkerStatus,
+    self, Journey, NeighbourStatus, PathEventStatus, PathStatus, PortStatus, StageStatus, Status,
+    Traffic, WorkerStatus,
 };
 
 /// What a worker says of itself.
@@ -184,6 +184,7 @@ fn peer(peer: &config::model::Peer, config: &Config) -> status::PeerStatus {
         rtt_us: 0.0,
         rtt_variance_us: 0.0,
         confirmed: Traffic::default(),
+        arrives: Journey::default(),
         troubled: false,
         out_of_service: false,
         bfd: None,
@@ -294,6 +295,7 @@ fn add_peer(to: &mut status::PeerStatus, from: &PeerStatus) {
             (to.rtt_us, to.rtt_variance_us) = rtt;
         }
         to.confirmed.add(from.confirmed.packets, from.confirmed.bytes);
+        to.arrives.add(&from.journey);
         to.troubled |= from.troubled;
         to.out_of_service |= from.out_of_service;
         to.bfd = to.bfd.take().or(from.bfd.map(bfd));

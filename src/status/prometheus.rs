@@ -186,13 +186,34 @@ fn paths(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.traffic("path_sent", "Sent on a path, first copies", of(|path| path.sent))?;
     page.traffic("path_resent", "Sent on a path again", of(|path| path.resent))?;
     page.traffic("path_confirmed", "Confirmed by the far side", of(|path| path.confirmed))?;
-    let gauges: [Figure<super::PathStatus, f64>; 12] = [
+    let gauges: [Figure<super::PathStatus, f64>; 18] = [
         ("path_unconfirmed_packets", "gauge", "Sent and not confirmed.", |path| {
             path.unconfirmed as f64
         }),
         ("path_rtt_seconds", "gauge", "Smoothed round trip.", |path| path.rtt_us / 1e6),
         ("path_rtt_variance_seconds", "gauge", "How much it varies.", |path| {
             path.rtt_variance_us / 1e6
+        }),
+        (
+            "path_arrives_delay_above_least_seconds",
+            "gauge",
+            "Delay of what comes, above its least of 10 to 20 s.",
+            |path| path.arrives.delay_above_least_us / 1e6,
+        ),
+        ("path_arrives_jitter_seconds", "gauge", "Jitter of what comes (RFC 3550).", |path| {
+            path.arrives.jitter_us / 1e6
+        }),
+        ("path_arrives_loss", "gauge", "Part lost of what was to come lately.", |path| {
+            path.arrives.loss()
+        }),
+        ("path_arrives_bits", "gauge", "Bits a second that come.", |path| {
+            path.arrives.delivered_bps as f64
+        }),
+        ("path_arrives_expected_total", "counter", "Packets that were to come.", |path| {
+            path.arrives.expected_total as f64
+        }),
+        ("path_arrives_lost_total", "counter", "Those of them that were lost.", |path| {
+            path.arrives.lost_total as f64
         }),
         ("path_out_of_service", "gauge", "Whether BFD keeps it out of service.", |path| {
             path.out_of_service.into()

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::changes::changes;
 use super::events::events;
 use super::flows::{elephants, flows, subflows};
+use super::journey::journeys;
 use super::{QueueStatus, Status, TenantStatus, Traffic};
 use crate::report::{Align, Table, bytes};
 
@@ -186,6 +187,7 @@ fn paths(status: &Status, output: &mut dyn Write) -> io::Result<()> {
     }
     table.write(output, 0)?;
     placement(status, output)?;
+    journeys(status, output)?;
     sessions(status, output)
 }
 

@@ -24,6 +24,7 @@ use crate::pause::{Pause, PauseError};
 use crate::restart::{Restart, SITES};
 use crate::scenario::{Bounds, Capture, MAX_GROUPS, MODES, MTU, PathScenario, Scenario, Source};
 use crate::seeds::Seeds;
+use crate::spread::Spread;
 use crate::tenant::{TenantError, TenantScenario};
 use crate::traffic::Traffic;
 
@@ -58,6 +59,12 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
         let mode = entries.choice("mode", &MODES, report);
         scenario.numbering = mode.or(Numbering::Tunnel)?;
         scenario.tenants = read_tenants(entries, report);
+        let spread = entries
+            .scalar("spread", report)
+            .and_then(report, |value| value.parse().map(|Spread(part)| part).map_err(of("spread")));
+        if let Field::Given(spread, _) = spread {
+            scenario.sharing.spread = spread;
+        }
         let rates = Rate(1_000_000)..=Rate(800_000_000_000);
         scenario.wan_rate = entries.quantity("wan_rate", rates.clone(), report).given().copied();
         scenario.lan_rate = entries.quantity("lan_rate", rates, report).given().copied();

@@ -86,3 +86,20 @@ fn what_is_no_frame_is_counted_and_left_out() {
     let play = play(&[(0, vec![0; 13]), (0, pause), (1, ip(A, B, 1))], vec![]);
     assert_eq!((play.absorbed(), play.hosts[0].cues.len(), play.origin()), (2, 1, 1));
 }
+
+#[test]
+fn a_snapped_frame_has_its_length_again() {
+    let mut writer = Writer::new(tempfile::tempfile().expect("a file")).expect("written");
+    let data = &ip(A, B, 7)[..];
+    for original_len in [60, 1_082, 20, u32::MAX] {
+        writer.write(&Record { time_ns: 0, original_len, data }).expect("written");
+    }
+    let mut file = writer.finish().expect("written");
+    file.seek(SeekFrom::Start(0)).expect("a file");
+    let mut play = Play::new(Reader::new("test", file).expect("a capture"), vec![]);
+    play.read_ahead(Vec::new).expect("readable");
+    let frames: Vec<_> = play.hosts[0].cues.iter().map(|cue| &cue.frame).collect();
+    assert_eq!(frames.iter().map(|frame| frame.len()).collect::<Vec<_>>(), [60, 1_082, 60, 60]);
+    assert!(frames.iter().all(|frame| frame.starts_with(data)));
+    assert!(frames[1][60..].iter().all(|byte| *byte == 0));
+}

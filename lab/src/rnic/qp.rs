@@ -59,12 +59,13 @@ impl Qp {
     /// Connects it.
     pub(super) fn connect(&mut self, rnic: &RnicSettings, remote: Remote) {
         let qpn = self.requester.qpn;
+        let port = self.requester.settings.source_port;
         let route = Route {
             source_mac: rnic.mac,
             destination_mac: rnic.peer_mac,
             source: rnic.address,
             destination: remote.address,
-            source_port: source_port(qpn, remote.qpn),
+            source_port: port.unwrap_or_else(|| source_port(qpn, remote.qpn)),
             traffic_class: self.traffic_class(),
         };
         let (here, there) = ((rnic.address, qpn), (remote.address, remote.qpn));

@@ -178,6 +178,8 @@ pub struct QpSettings {
     /// It speaks of congestion: its packets may be marked (ECT), it answers marks by CNPs, and slows
     /// down when it gets some. The bits a second that it sends at when nothing is congested.
     pub dcqcn: Option<u64>,
+    /// UDP source port of all it sends; `None`: the one that both queue pairs make up together.
+    pub source_port: Option<u16>,
 }
 
 impl Default for QpSettings {
@@ -197,6 +199,7 @@ impl Default for QpSettings {
             behaviour: Behaviour::default(),
             dscp: 0,
             dcqcn: None,
+            source_port: None,
         }
     }
 }

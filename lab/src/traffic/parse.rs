@@ -18,7 +18,7 @@ const MAX_SIZE: u64 = 1 << 30;
 const MAX_MESSAGES: u64 = 1 << 26;
 
 /// What [`Traffic`]'s text may say.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "verb",
     "qps",
     "size",
@@ -37,6 +37,7 @@ const KEYS: [&str; 18] = [
     "pmtu",
     "window",
     "dcqcn",
+    "port",
 ];
 
 /// Traffic that cannot be understood, or cannot be.
@@ -48,7 +49,7 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// recreate, direction, line, dscp, name, priority, start, pmtu, window and dcqcn; all have
+    /// recreate, direction, line, dscp, name, priority, start, pmtu, window, dcqcn and port; all have
     /// defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
@@ -98,6 +99,7 @@ impl Traffic {
             "priority" => self.priority = number(value, 0..=7)? as u8,
             "start" => self.start = value.parse().map(|Span(start)| start)?,
             "dcqcn" => self.dcqcn = truth(value)?,
+            "port" => self.port = Some(number(value, 1..=u64::from(u16::MAX))? as u16),
             "pmtu" => self.pmtu = value.parse()?,
             "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
             _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),

@@ -141,6 +141,7 @@ impl Plan {
         QpSettings {
             dscp: traffic.dscp_of(place),
             dcqcn: traffic.dcqcn.then_some(self.line_rate),
+            source_port: traffic.port,
             pmtu: traffic.pmtu,
             window: self.window_packets,
             max_reads: self.reads,

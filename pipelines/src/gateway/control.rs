@@ -307,7 +307,9 @@ fn on_probe(
     };
     // What came by this way can be answered by it.
     receiver.back = by;
-    if !receiver.holes.announce(next, now) {
+    if receiver.holes.announce(next, now) {
+        receiver.journey.probed((next, time), receiver.received, receiver.repaired, now);
+    } else {
         common.counters.drops.count(DropReason::WanOutOfWindow, 0);
     }
     send_feedback(common, peer, channel, time, now, queues);

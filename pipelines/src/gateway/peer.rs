@@ -11,6 +11,7 @@ use super::counters::Traffic;
 use super::detour::detour;
 use super::health::Health;
 use super::hops::Hop;
+use super::journey::Journey;
 use super::pauses::Stops;
 use super::session::Session;
 use super::settings::{
@@ -93,6 +94,8 @@ pub(super) struct Receiver {
     pub(super) received: Traffic,
     /// Those of them that had been asked for.
     pub(super) repaired: u64,
+    /// How what comes by it comes.
+    pub(super) journey: Journey,
 }
 
 /// A peer gateway.
@@ -356,6 +359,7 @@ impl Peer {
         self.receivers.truncate(channels);
         for receiver in &mut self.receivers {
             receiver.holes.reset();
+            receiver.journey.restart();
             receiver.unconfirmed = 0;
             receiver.confirm_at = Time::NEVER;
         }
@@ -368,6 +372,7 @@ impl Peer {
             rtt,
             received: Traffic::default(),
             repaired: 0,
+            journey: Journey::default(),
         });
         self.forget_again();
         let ours = self.senders.len().max(1);

@@ -4,6 +4,7 @@ use dataplane::time::{Nanos, Time};
 
 use super::counters::Traffic;
 use super::health::BfdStatus;
+use super::journey::JourneyStatus;
 use super::peer::Peer;
 use super::{Gateway, PeerSettings};
 pub use crate::paths::Way;
@@ -49,6 +50,9 @@ pub struct PathStatus {
     pub out_of_service: bool,
     /// Its BFD session, if it has one.
     pub bfd: Option<BfdStatus>,
+    /// How what the peer sends by this way comes here: by those of its channels whose probes came
+    /// by it last. Nothing is known of that where PSNs are the numbers.
+    pub journey: JourneyStatus,
     /// Its capacity, what it carries of it, and its lanes.
     pub way: Way,
 }
@@ -106,6 +110,12 @@ fn peer_status(peer: &Peer, settings: &PeerSettings, now: Time, status: &mut Pee
             status.confirmed.packets += sender.confirmed;
             status.confirmed.bytes += sender.confirmed_bytes();
             status.troubled |= sender.is_cut();
+        }
+    }
+    for receiver in &peer.receivers {
+        let path = peer.senders.get(receiver.back).map(|sender| sender.path);
+        if let Some(status) = path.and_then(|path| status.paths.get_mut(path)) {
+            status.journey.add(&receiver.journey.status(now));
         }
     }
 }
