@@ -138,6 +138,7 @@ pub(crate) fn tenant_queues(of: &TenantQueue, workers: u64) -> TenantQueues {
             min: of.min.0,
             max: of.max.0,
             most: of.probability,
+            notify: of.cnp.map(|of| of.0),
         }),
     }
 }

@@ -246,6 +246,9 @@ pub(crate) struct QueueStatus {
     /// Packets that were told that it grows (ECN).
     #[serde(default)]
     pub(crate) marked: u64,
+    /// Notifications (CNP) to senders, instead of marks.
+    #[serde(default)]
+    pub(crate) notified: u64,
 }
 
 /// A worker.

@@ -31,7 +31,7 @@ struct Set {
     /// The tenant, by its name in the configuration.
     tenant: String,
     /// What changes: rate, burst, weight, lossless, reserved, alpha, headroom, xoff, xon, ecn_min,
-    /// ecn_max, ecn_probability, each as in the configuration. `KEY=default` is as if the key were not there.
+    /// ecn_max, ecn_probability, cnp, each as in the configuration. `KEY=default` is as if the key were not there.
     #[arg(required = true, value_name = "KEY=VALUE", value_parser = assignment)]
     keys: Vec<(String, String)>,
     #[command(flatten)]

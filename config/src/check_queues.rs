@@ -209,5 +209,6 @@ impl QueueDraft {
             && self.ecn_min.is_absent()
             && self.ecn_max.is_absent()
             && self.ecn_probability.is_absent()
+            && self.cnp.is_absent()
     }
 }

@@ -165,6 +165,7 @@ pub(crate) struct QueueDraft {
     pub(crate) ecn_max: Field<Bytes>,
     /// In thousandths.
     pub(crate) ecn_probability: Field<u32>,
+    pub(crate) cnp: Field<Span>,
 }
 
 /// `[queues]`.

@@ -13,7 +13,7 @@ use crate::reload::compare;
 use crate::source::Source;
 
 /// Keys of a tenant that may change.
-pub const CHANGEABLE: [&str; 12] = [
+pub const CHANGEABLE: [&str; 13] = [
     "rate",
     "burst",
     "weight",
@@ -26,6 +26,7 @@ pub const CHANGEABLE: [&str; 12] = [
     "ecn_min",
     "ecn_max",
     "ecn_probability",
+    "cnp",
 ];
 
 /// The word that takes a key away, so that its default holds.
@@ -231,11 +232,12 @@ fn fixed(config: &Config) -> Config {
 }
 
 /// What may change, as the file writes it.
-fn shown(of: &TenantQueue) -> [(&'static str, String); 11] {
+fn shown(of: &TenantQueue) -> [(&'static str, String); 12] {
     let rate = of.rate.map_or("any".into(), |shape| shape.rate.to_string());
     let burst = of.rate.and_then(|shape| shape.burst);
     let (xoff, xon) = of.xoff.unzip();
     let probability = of.marking.map(|of| f64::from(of.probability) / 1e3);
+    let cnp = of.marking.and_then(|of| of.cnp);
     let threshold =
         |of: Option<crate::units::Bytes>| of.map_or("never".into(), |bytes| bytes.to_string());
     [
@@ -250,5 +252,6 @@ fn shown(of: &TenantQueue) -> [(&'static str, String); 11] {
         ("ecn_min", threshold(of.marking.map(|of| of.min))),
         ("ecn_max", threshold(of.marking.map(|of| of.max))),
         ("ecn_probability", probability.map_or("default".into(), |of| of.to_string())),
+        ("cnp", cnp.map_or("never".into(), |of| of.to_string())),
     ]
 }

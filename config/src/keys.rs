@@ -218,6 +218,7 @@ pub const TENANT: Section = Section {
         optional("ecn_min", "\"256KiB\"", "length of a queue from which packets are marked"),
         optional("ecn_max", "\"1MiB\"", "length from which all are that can be"),
         optional("ecn_probability", "0.1", "how likely one is marked just below that"),
+        optional("cnp", "\"50us\"", "instead of marks, how often a sender is notified at most"),
         optional("priority", "3", "its priority on the LAN"),
     ],
 };

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Report;
 use crate::draft::TenantDraft;
-use crate::units::Bytes;
+use crate::units::{Bytes, Span};
 
 /// When packets that can be told (RFC 3168) are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Marking {
     pub max: Bytes,
     /// How likely one is just below `max`, in thousandths: 1 to 1,000.
     pub probability: u32,
+    /// Instead of marks, senders that are known are notified, each once in this time at most.
+    pub cnp: Option<Span>,
 }
 
 /// How likely that is, if nothing is said.
@@ -29,6 +31,7 @@ pub(crate) fn check_marking(
         ("ecn_min", of.ecn_min.is_absent(), of.ecn_min.at(tenant.at)),
         ("ecn_max", of.ecn_max.is_absent(), of.ecn_max.at(tenant.at)),
         ("ecn_probability", of.ecn_probability.is_absent(), of.ecn_probability.at(tenant.at)),
+        ("cnp", of.cnp.is_absent(), of.cnp.at(tenant.at)),
     ];
     let Some((given, _, at)) = keys.iter().find(|(_, absent, _)| !absent) else {
         return Some(None);
@@ -44,5 +47,6 @@ pub(crate) fn check_marking(
         report.error(of.ecn_min.at(tenant.at), what, "write a lower ecn_min");
         return None;
     }
-    Some(Some(Marking { min, max, probability }))
+    let cnp = of.cnp.given().copied();
+    Some(Some(Marking { min, max, probability, cnp }))
 }

@@ -6,7 +6,7 @@ use crate::diagnostic::Report;
 use crate::document::{Entries, Field, within};
 use crate::draft::{QueueDraft, QueuesDraft, TenantDraft};
 use crate::read::{MEMORY, read_prefixes, read_words};
-use crate::units::{Bytes, Rate, ValueError};
+use crate::units::{Bytes, Rate, Span, ValueError};
 
 /// VLAN identifiers that a tag may have (IEEE 802.1Q, table 9-2), and 0 for packets without.
 const VLANS: RangeInclusive<u32> = 0..=4_094;
@@ -40,6 +40,9 @@ pub(crate) const BURSTS: RangeInclusive<Bytes> = Bytes(1 << 11)..=Bytes(256 << 2
 /// Memory of queues, up to what a machine may have.
 const QUEUED: RangeInclusive<Bytes> = Bytes(0)..=Bytes(1 << 40);
 
+/// Between notifications of one sender: RNICs themselves send one in 4 us to some ms.
+const NOTICES: RangeInclusive<Span> = Span(1_000)..=Span(1_000_000_000);
+
 fn read_queue(entries: &Entries<'_>, report: &mut Report<'_>) -> QueueDraft {
     QueueDraft {
         rate: entries.quantity("rate", RATES, report),
@@ -60,6 +63,7 @@ fn read_queue(entries: &Entries<'_>, report: &mut Report<'_>) -> QueueDraft {
                 remedy: "write no ecn_min and no ecn_max, or 0.001 to 1".into(),
             })
         }),
+        cnp: entries.quantity("cnp", NOTICES, report),
     }
 }
 

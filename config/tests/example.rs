@@ -92,6 +92,7 @@ fn what_it_comments_out_as_defaults_is_accepted() {
         "ecn_min",
         "ecn_max",
         "ecn_probability",
+        "cnp",
         "alpha",
         "lossless",
         "headroom",

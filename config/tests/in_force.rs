@@ -83,7 +83,8 @@ fn a_tenants_keys_change_and_nothing_else_does() {
 fn marks_begin_and_end_while_it_runs() {
     let keys = [("ecn_min", "64KiB"), ("ecn_max", "1MiB"), ("ecn_probability", "0.25")];
     let after = with("acme", &keys).unwrap_or_else(|errors| panic!("{errors}"));
-    let marking = Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 250 };
+    let marking =
+        Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 250, cnp: None };
     assert_eq!(after.config().tenants[1].queue.marking, Some(marking));
     let changes = in_force().changes_to(&after);
     let shown: Vec<_> = changes.iter().map(|of| (of.key, &*of.from, &*of.to)).collect();

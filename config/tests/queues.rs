@@ -4,7 +4,7 @@ use std::path::Path;
 
 use config::marking::Marking;
 use config::model::{Queues, Shape};
-use config::units::{Bytes, Rate};
+use config::units::{Bytes, Rate, Span};
 use config::{Checked, Config};
 
 mod common;
@@ -31,8 +31,14 @@ fn wrong(text: &str, line: usize, what: &str, remedy: &str) {
 #[test]
 fn packets_are_marked_between_two_lengths() {
     let marks = format!("{TENANT}ecn_min = \"64KiB\"\necn_max = \"1MiB\"");
-    let marking = Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 100 };
+    let marking =
+        Marking { min: Bytes(64 << 10), max: Bytes(1 << 20), probability: 100, cnp: None };
     assert_eq!(parse(&marks).config.tenants[1].queue.marking, Some(marking));
+    let cnp = format!("{marks}\ncnp = \"50us\"");
+    let notifies = Marking { cnp: Some(Span(50_000)), ..marking };
+    assert_eq!(parse(&cnp).config.tenants[1].queue.marking, Some(notifies));
+    wrong(&format!("{TENANT}cnp = \"50us\""), 4, "\"cnp\" without \"ecn_min\"", "add ecn_min");
+    wrong(&format!("{marks}\ncnp = \"2s\""), 6, "out of range", "1us to 1s");
     // It asks for queues.
     assert!(parse(&marks).config.queues.is_some());
     let alone = format!("{TENANT}ecn_probability = 0.5");

@@ -105,7 +105,7 @@ fn backpressure() -> BackpressureSettings {
 fn queues() -> QueueSettings {
     let thresholds =
         Thresholds { reserved: 0, alpha: 500, headroom: 4_096, xoff: 4_096, xon: 2_048 };
-    let marking = Some(Marking { min: 1_024, max: 8_192, most: 500 });
+    let marking = Some(Marking { min: 1_024, max: 8_192, most: 500, notify: Some(MILLISECOND) });
     let tenant = TenantQueues { weight: 1, rate: None, thresholds: [thresholds; CLASSES], marking };
     QueueSettings {
         pool_bytes: 128 << 10,

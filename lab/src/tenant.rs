@@ -29,6 +29,8 @@ pub struct TenantScenario {
     pub xoff: Option<Bytes>,
     /// Bytes in a queue from which some of its packets are marked, and from which all are.
     pub ecn: [Option<Bytes>; 2],
+    /// How often the gateway notifies a sender that it knows instead; never, if nothing is said.
+    pub cnp: Option<Span>,
     /// The priority of its packets on the LANs; that of RDMA if none is said.
     pub priority: Option<u8>,
 }
@@ -56,7 +58,7 @@ impl FromStr for TenantScenario {
 
     /// `NAME[,KEY=VALUE]..` with the keys vlan, prefix, p_key, dscp - each may be repeated - and
     /// `replay_bytes`, `hold_bytes`, weight, rate, reserved, xoff, `ecn_min`, `ecn_max`,
-    /// priority.
+    /// cnp, priority.
     fn from_str(text: &str) -> Result<Self, TenantError> {
         let fail = |what: String| TenantError(text.escape_debug().to_string(), what);
         let mut parts = text.split(',');
@@ -109,10 +111,11 @@ fn set(tenant: &mut TenantScenario, key: &str, value: &str) -> Result<(), String
         "xoff" => tenant.xoff = Some(Bytes(bytes(value)?)),
         "ecn_min" => tenant.ecn[0] = Some(Bytes(bytes(value)?)),
         "ecn_max" => tenant.ecn[1] = Some(Bytes(bytes(value)?)),
+        "cnp" => tenant.cnp = Some(value.parse().map_err(|error| format!("{error}"))?),
         "priority" => tenant.priority = Some(number(value, 7)? as u8),
         _ => {
             let known = "vlan, prefix, p_key, dscp, replay_bytes, hold_bytes, weight, rate, reserved, \
-                         xoff, ecn_min, ecn_max, priority";
+                         xoff, ecn_min, ecn_max, cnp, priority";
             return Err(format!("not known; there are {known}"));
         }
     }
@@ -160,6 +163,7 @@ impl fmt::Display for TenantScenario {
         for (key, bound) in ["ecn_min", "ecn_max"].iter().zip(self.ecn) {
             bound.iter().try_for_each(|bytes| write!(f, ",{key}={bytes}"))?;
         }
+        self.cnp.iter().try_for_each(|interval| write!(f, ",cnp={interval}"))?;
         self.priority.iter().try_for_each(|priority| write!(f, ",priority={priority}"))
     }
 }
@@ -222,6 +226,7 @@ impl TenantScenario {
             reserved: None,
             xoff: None,
             ecn: [None; 2],
+            cnp: None,
             priority: None,
         }
     }
@@ -248,7 +253,8 @@ impl TenantScenario {
     /// When its packets are marked: at most one in a hundred before all are, as DCQCN has it.
     fn marking(&self) -> Option<Marking> {
         let [min, max] = self.ecn.map(|bound| bound.map(|Bytes(bytes)| bytes));
-        min.zip(max).map(|(min, max)| Marking { min, max, most: 10 })
+        let notify = self.cnp.map(|Span(interval)| interval);
+        min.zip(max).map(|(min, max)| Marking { min, max, most: 10, notify })
     }
 
     /// What its queues are told: with an `xoff`, what is reserved is headroom.
@@ -280,7 +286,7 @@ mod tests {
              hold_bytes=128KiB",
             "default,hold_bytes=1MiB",
             "a,dscp=1,weight=8,rate=10Gbps,reserved=64KiB,xoff=1MiB,ecn_min=100KiB,\
-             ecn_max=1MiB,priority=4",
+             ecn_max=1MiB,cnp=50us,priority=4",
         ] {
             assert_eq!(text.parse::<TenantScenario>().unwrap().to_string(), text);
         }

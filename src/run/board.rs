@@ -357,6 +357,7 @@ fn add_queue(to: &mut status::QueueStatus, from: &gateway::QueueStatus) {
     to.stopped_us += from.stopped_for / 1_000;
     to.dropped += from.dropped;
     to.marked += from.marked;
+    to.notified += from.notified;
 }
 
 /// Names of pauses, by priority: said and heard.

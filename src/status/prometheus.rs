@@ -375,7 +375,7 @@ fn tenants(page: &mut Page<'_>, status: &Status) -> fmt::Result {
 
 /// What of tenants waits for its turn, either way.
 fn queues(page: &mut Page<'_>, status: &Status) -> fmt::Result {
-    let figures: [Figure<super::QueueStatus, u64>; 6] = [
+    let figures: [Figure<super::QueueStatus, u64>; 7] = [
         ("tenant_queue_bytes", "gauge", "Waiting for its turn.", |queue| queue.bytes),
         ("tenant_queue_high_water_bytes", "gauge", "Most that ever waited.", |queue| {
             queue.high_water_bytes
@@ -386,6 +386,9 @@ fn queues(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         }),
         ("tenant_queue_dropped_total", "counter", "Not taken.", |queue| queue.dropped),
         ("tenant_queue_marked_total", "counter", "Told that it grows (ECN).", |queue| queue.marked),
+        ("tenant_queue_notified_total", "counter", "Senders notified instead (CNP).", |queue| {
+            queue.notified
+        }),
     ];
     for (name, kind, help, pick) in figures {
         page.metric(name, kind, help)?;

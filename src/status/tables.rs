@@ -384,6 +384,7 @@ fn queues(tenants: &[TenantStatus], output: &mut dyn Write) -> io::Result<()> {
         ("STOPS", RIGHT),
         ("STOPPED ms", RIGHT),
         ("MARKED", RIGHT),
+        ("CNPS", RIGHT),
         ("DROPPED", RIGHT),
     ]);
     let mut any = false;
@@ -403,6 +404,7 @@ fn queues(tenants: &[TenantStatus], output: &mut dyn Write) -> io::Result<()> {
                 queue.stops.to_string(),
                 format!("{:.1}", queue.stopped_us as f64 / 1e3),
                 queue.marked.to_string(),
+                queue.notified.to_string(),
                 queue.dropped.to_string(),
             ]);
         }

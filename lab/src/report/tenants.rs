@@ -115,6 +115,8 @@ pub struct QueueReport {
     pub dropped: u64,
     /// Packets marked, because their queue grew.
     pub marked: u64,
+    /// Senders notified of that instead (CNP).
+    pub notified: u64,
 }
 
 /// From the scenario, all lives of both gateways as of `now`, what was paused on the LANs, and the
@@ -212,6 +214,7 @@ impl TenantReport {
             to.stopped_us += from.stopped_for / 1_000;
             to.dropped += from.dropped;
             to.marked += from.marked;
+            to.notified += from.notified;
         }
     }
 }

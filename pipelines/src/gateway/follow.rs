@@ -7,7 +7,6 @@
 //!
 //! [flow table]: crate::flows
 
-use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use dataplane::memory::Packet;
@@ -294,24 +293,6 @@ impl Gateway {
             view.peer_qp = sender_qp(self.common.shield.as_ref(), view).or(view.peer_qp);
         }
         all
-    }
-
-    /// The queue pair of `source` that talks to queue pair `dest_qp` of `destination`, in this VLAN if
-    /// in any: whom a congestion notification about such a packet is for. `source` is of this site.
-    ///
-    /// `None` if it is not known: no connection management was seen, and no answer yet that can be to
-    /// no other requests; or nobody looks, as the shield is off; or packets have two VLAN tags. What
-    /// is ambiguous is not guessed.
-    #[must_use]
-    pub fn sender_qp(
-        &self,
-        source: IpAddr,
-        destination: IpAddr,
-        vlan: Option<u16>,
-        dest_qp: u32,
-    ) -> Option<u32> {
-        let shield = self.common.shield.as_ref()?;
-        shield.sender_qp((source, destination), vlan.unwrap_or(0), dest_qp)
     }
 
     /// Says who sends how much. It allocates where more is shown than ever before.

@@ -8,6 +8,7 @@
 
 mod elastic;
 mod marks;
+mod notify;
 
 use std::collections::VecDeque;
 
@@ -74,6 +75,8 @@ pub struct QueueStatus {
     pub dropped: u64,
     /// Packets that were told that they grow.
     pub marked: u64,
+    /// Senders that were notified of that instead.
+    pub notified: u64,
 }
 
 /// A packet on its way to a peer.
@@ -103,6 +106,7 @@ struct Lines {
     /// Thresholds that wait for room.
     due_thresholds: Vec<elastic::Due>,
     marks: marks::Marks,
+    notices: notify::Notices,
     /// When something may leave again, as far as can be known.
     due: Time,
 }
@@ -136,6 +140,7 @@ impl Waiting {
             events: VecDeque::with_capacity(EVENTS),
             due_thresholds: Vec::new(),
             marks: marks::Marks::new(&of.tenants, seed),
+            notices: notify::Notices::new(tenants),
             due: Time::NEVER,
         }))))
     }
@@ -321,7 +326,15 @@ impl Common {
         let Some(lines) = &mut self.waiting.0 else { return };
         let (class, bytes) = (urgency(packet.head(), of), packet.len() as u32);
         let mut of = *of;
-        lines.mark((Toward::Wan, tenant, class), &mut packet, &mut of);
+        if let Some(marking) = lines.tells((Toward::Wan, tenant, class), packet.len(), of.tos) {
+            let notifies = |interval| self.notify(tenant, &packet, &of, port, interval, now);
+            if !marking.notify.is_some_and(notifies)
+                && let Some(lines) = &mut self.waiting.0
+            {
+                lines.mark((Toward::Wan, tenant), &mut packet, &mut of);
+            }
+        }
+        let Some(lines) = &mut self.waiting.0 else { return };
         let departure = Departure { packet, class: of, peer, port, since: now };
         match lines.wan.enqueue(tenant, class, departure, bytes, now) {
             Enqueued::Accepted(crossing) => lines.crossed(Toward::Wan, tenant, class, crossing),
@@ -340,7 +353,10 @@ impl Common {
         let mut class = Class::Bulk;
         if let Ok(mut of) = classify(packet.head()) {
             class = urgency(packet.head(), &of);
-            lines.mark((Toward::Lan(port), tenant, class), &mut packet, &mut of);
+            let way = Toward::Lan(port);
+            if lines.tells((way, tenant, class), packet.len(), of.tos).is_some() {
+                lines.mark((way, tenant), &mut packet, &mut of);
+            }
         }
         let Some(line) = lines.lan.get_mut(port).and_then(Option::as_mut) else {
             self.counters.drops.count(DropReason::LanQueueFull, packet.len());
@@ -452,6 +468,7 @@ impl Gateway {
         for (status, marked) in status.iter_mut().zip(lines.marks.count(tenant)) {
             status.marked = marked;
         }
+        status[0].notified = lines.notices.count(tenant);
         status
     }
 }

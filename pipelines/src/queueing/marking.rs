@@ -4,6 +4,8 @@
 //! between the probability rises in a line up to `most`. As RED (Floyd and Jacobson, 1993), but by the
 //! queue as it is, not its average: RNICs average what they hear (DCQCN: Zhu et al., 2015).
 
+use dataplane::time::Nanos;
+
 /// When packets are marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marking {
@@ -13,6 +15,9 @@ pub struct Marking {
     pub max: u64,
     /// The probability just below `max`, in thousandths: 1 to 1,000.
     pub most: u32,
+    /// Rather than marking packets on their way to the WAN, their senders are notified at once, where
+    /// it is known who they are: a queue pair once in this time at most. `None`: never.
+    pub notify: Option<Nanos>,
 }
 
 impl Marking {
@@ -57,7 +62,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MARKING: Marking = Marking { min: 100_000, max: 400_000, most: 200 };
+    const MARKING: Marking = Marking { min: 100_000, max: 400_000, most: 200, notify: None };
 
     /// How many of 100,000 packets are marked in a queue of so many bytes.
     fn marked(bytes: u64) -> usize {
@@ -81,7 +86,7 @@ mod tests {
             min in 0u64..1 << 40, span in 1u64..1 << 40, most in 1u32..=1_000,
             bytes in 0u64..1 << 42, more in 0u64..1 << 42, drawn: u32,
         ) {
-            let marking = Marking { min, max: min + span, most };
+            let marking = Marking { min, max: min + span, most, notify: None };
             prop_assert!(!marking.marks(bytes, drawn) || marking.marks(bytes + more, drawn));
             prop_assert!(bytes >= min || !marking.marks(bytes, drawn));
         }

@@ -179,8 +179,18 @@ impl Shield {
         vlan: u16,
         dest_qp: u32,
     ) -> Option<u32> {
-        let key = Key::between((source, destination), vlan.into(), dest_qp)?;
-        let slot = self.requests.peek(&key)?;
+        self.partner_of(&Key::between((source, destination), vlan.into(), dest_qp)?)
+    }
+
+    /// The queue pair that sent this request, if that is known and still holds.
+    pub(crate) fn sender_of(&self, head: &[u8], found: &Found) -> Option<u32> {
+        let sight = Sight::of(head, found).filter(|sight| sight.kind() == Kind::Request)?;
+        self.partner_of(&sight.key()?)
+    }
+
+    /// The queue pair that gets the answers to the requests with this key.
+    fn partner_of(&self, key: &Key) -> Option<u32> {
+        let slot = self.requests.peek(key)?;
         let (_, requests) = self.requests.read(slot)?;
         let (answers, back) = self.answers.read(requests.partner?)?;
         let both = back.requests == Some(slot) && answers.hosts() == key.reversed().hosts();

@@ -24,6 +24,7 @@ pub mod aeth;
 pub mod bth;
 pub mod checksum;
 pub mod cm;
+pub mod cnp;
 pub mod ethernet;
 pub mod ext;
 pub mod icrc;

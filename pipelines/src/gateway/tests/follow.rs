@@ -83,7 +83,8 @@ fn a_subflow_shows_whose_it_is_once_an_answer_did() {
         });
         let qps = |bed: &Bed, qp: u32| {
             let ends = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
-            let asked = bed.sides[0].gateway.sender_qp(ends.0, ends.1, None, qp);
+            let shield = bed.sides[0].gateway.common.shield.as_ref();
+            let asked = shield.and_then(|shield| shield.sender_qp(ends, 0, qp));
             let top = subflow(bed, qp).and_then(|view| view.peer_qp);
             let mut status = FlowsStatus::default();
             bed.sides[0].gateway.flows_status(&mut status);

@@ -1,17 +1,20 @@
 //! Marks of congestion in queues that grow: who gets one, who never does, and that nothing else of a
 //! packet changes.
 
-use super::roce::{WRITE_ONLY, roce, sealed, to};
+use super::roce::{QPS, WRITE_ONLY, ack, roce, sealed, to};
 use super::*;
 use crate::checksum::{Sum, finish};
 use crate::queueing::{Marking, Rate, TenantQueues, Thresholds};
 use crate::tunnel::ecn;
+use crate::wire::opcode::Opcode;
+use crate::wire::packet::Parsed;
 
 const ETHERNET: usize = 14;
+const BTH_AT: usize = ETHERNET + 20 + 8;
 /// What a WRITE of these tests takes in a queue.
 const FRAME: u64 = (ETHERNET + 20 + 8 + 12 + 1_000 + 4) as u64;
 /// From the 21st packet in a queue some are marked, from the 60th all.
-const MARKING: Marking = Marking { min: 20 * FRAME + 1, max: 60 * FRAME, most: 500 };
+const MARKING: Marking = Marking { min: 20 * FRAME + 1, max: 60 * FRAME, most: 500, notify: None };
 const PACKETS: u32 = 100;
 
 /// Queues of one tenant at site `slow`, that wait for a port towards the WAN, or towards the LAN.
@@ -111,7 +114,7 @@ fn a_packet_that_cannot_be_told_never_is_and_a_mark_stays() {
 
 #[test]
 fn signalling_is_never_marked() {
-    let all = Marking { min: 0, max: 1, most: 1_000 };
+    let all = Marking { min: 0, max: 1, most: 1_000, notify: None };
     let mut bed = up(Numbering::Tunnel, 1, Some(all));
     let now = bed.now;
     // Queue pair 1 has management datagrams only.
@@ -124,7 +127,7 @@ fn signalling_is_never_marked() {
 
 #[test]
 fn the_header_around_a_marked_packet_says_so_too_unless_it_may_not() {
-    let all = Marking { min: 0, max: 1, most: 1_000 };
+    let all = Marking { min: 0, max: 1, most: 1_000, notify: None };
     for (ecn_on, outer) in [(true, ecn::CE), (false, ecn::NOT_ECT)] {
         let mut bed = Bed::up(|settings| {
             settings.ecn = ecn_on;
@@ -154,5 +157,46 @@ fn the_header_around_a_marked_packet_says_so_too_unless_it_may_not() {
         });
         assert_eq!(seen, 1);
         assert!(bed.sides[1].delivered == [marked(0, ecn::CE)]);
+    }
+}
+
+fn notified(bed: &Bed) -> u64 {
+    bed.sides[0].gateway.queue_status(0, bed.now)[0].notified
+}
+
+/// The queue pairs of site A's host that were notified.
+fn notices(bed: &mut Bed) -> Vec<u32> {
+    let delivered = std::mem::take(&mut bed.sides[0].delivered);
+    let cnps = delivered.iter().filter(|frame| frame[BTH_AT] == Opcode::CNP.0);
+    let qp = |frame: &Vec<u8>| {
+        assert_eq!(frame[30..34], [10, 0, 0, 1], "to the sender");
+        let parsed = Parsed::of(frame, frame.len());
+        assert_eq!(parsed.icrc_is_right([&frame[..]]), Some(true));
+        u32::from_be_bytes([0, frame[BTH_AT + 5], frame[BTH_AT + 6], frame[BTH_AT + 7]])
+    };
+    cnps.map(qp).collect()
+}
+
+#[test]
+fn senders_that_are_known_are_notified_rather_than_marked() {
+    for numbering in [Numbering::Tunnel, Numbering::Transparent { check_icrc: true }] {
+        let notify = Some(MILLISECOND);
+        let mut bed = up(numbering, 1, Some(Marking { notify, ..MARKING }));
+        // Nobody knows whose these are yet: they are marked.
+        let before = fields(&mut bed, ecn::ECT_0);
+        assert!(before.contains(&ecn::CE));
+        assert_eq!((notices(&mut bed), notified(&bed)), (vec![], 0));
+        // An answer says it: from now on the sender is told, once a millisecond at most.
+        let now = bed.now;
+        bed.sides[1].receive(LAN, &ack(PACKETS - 1), now);
+        bed.run(20 * MILLISECOND, &mut perfect);
+        bed.sides[0].delivered.clear();
+        let marked_before = counted(&bed, 0, 0);
+        let now = bed.now;
+        let frames = (PACKETS..2 * PACKETS).map(|psn| marked(psn, ecn::ECT_0));
+        frames.for_each(|frame| bed.sides[0].receive(LAN, &frame, now));
+        bed.run(40 * MILLISECOND, &mut perfect);
+        assert_eq!(counted(&bed, 0, 0), marked_before, "nothing is marked besides");
+        assert_eq!((notices(&mut bed), notified(&bed)), (vec![QPS[0]], 1));
     }
 }
