@@ -349,7 +349,7 @@ impl Common {
     #[inline(never)]
     pub(super) fn wait_for_lan(&mut self, port: usize, mut packet: Packet, now: Time) {
         let Some(lines) = &mut self.waiting.0 else { return };
-        let (tenant, bytes) = (packet.mark(), packet.len() as u32);
+        let tenant = packet.mark();
         let mut class = Class::Bulk;
         if let Ok(mut of) = classify(packet.head()) {
             class = urgency(packet.head(), &of);
@@ -358,17 +358,32 @@ impl Common {
                 lines.mark((way, tenant), &mut packet, &mut of);
             }
         }
+        self.join_lan(port, (tenant, class), packet, now);
+    }
+
+    /// Lets a packet join a queue before a LAN port; whether that took it. Else it is counted.
+    fn join_lan(
+        &mut self,
+        port: usize,
+        (tenant, class): (u16, Class),
+        packet: Packet,
+        now: Time,
+    ) -> bool {
+        let Some(lines) = &mut self.waiting.0 else { return false };
+        let bytes = packet.len();
         let Some(line) = lines.lan.get_mut(port).and_then(Option::as_mut) else {
-            self.counters.drops.count(DropReason::LanQueueFull, packet.len());
-            return;
+            self.counters.drops.count(DropReason::LanQueueFull, bytes);
+            return false;
         };
-        match line.enqueue(tenant, class, packet, bytes, now) {
+        match line.enqueue(tenant, class, packet, bytes as u32, now) {
             Enqueued::Accepted(crossing) => {
                 lines.crossed(Toward::Lan(port), tenant, class, crossing);
+                true
             }
             Enqueued::Refused(refusal, packet) => {
                 lines.count_drop(tenant, 1, refusal);
                 self.counters.drops.count(reason(refusal), packet.len());
+                false
             }
         }
     }
@@ -477,7 +492,6 @@ impl Gateway {
 trait Line {
     fn pause(&mut self, tenant: u16, class: Class);
     fn resume(&mut self, tenant: u16, class: Class);
-    fn set_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time);
     fn level(&self, tenant: u16, class: Class, now: Time) -> crate::queueing::Level;
 }
 
@@ -488,10 +502,6 @@ impl<T> Line for Queues<T> {
 
     fn resume(&mut self, tenant: u16, class: Class) {
         Queues::resume(self, tenant, class);
-    }
-
-    fn set_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) {
-        Queues::set_rate(self, tenant, rate, now);
     }
 
     fn level(&self, tenant: u16, class: Class, now: Time) -> crate::queueing::Level {

@@ -5,7 +5,7 @@ use dataplane::time::Time;
 
 use super::{Gateway, Lines, Toward};
 use crate::gateway::{QueueSettings, SettingsError};
-use crate::queueing::{Class, Marking, PoolExceeded, Rate, TenantQueues, Thresholds};
+use crate::queueing::{Class, Marking, PoolExceeded, TenantQueues, Thresholds};
 
 /// Whether a tenant's queues can be told these.
 ///
@@ -47,11 +47,6 @@ fn own(of: &TenantQueues) -> u64 {
 }
 
 impl Gateway {
-    /// Changes what a tenant may send to the WAN; `false` without queues.
-    pub fn set_tenant_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) -> bool {
-        self.common.with_line(Toward::Wan, |line| line.set_rate(tenant, rate, now)).is_some()
-    }
-
     /// Gives tenants, each by its number and once, other queues from `now` on: all of them, or none.
     /// Senders that a new threshold concerns are told. What is to be a queue's own and is filled by
     /// others at present becomes its own as that leaves.

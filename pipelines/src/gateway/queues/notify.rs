@@ -4,13 +4,12 @@
 //! Only those whose queue pair is certain are: of others the packet is marked, as ever. A packet whose
 //! sender was notified is not marked, or its receiver would notify it once more for the same queue.
 
-use dataplane::drops::DropReason;
 use dataplane::memory::Packet;
 use dataplane::time::{Nanos, Time};
 
 use super::super::Common;
 use super::super::classify::Classified;
-use crate::queueing::{Class, Enqueued};
+use crate::queueing::Class;
 use crate::wire::cnp;
 
 /// Places to remember when somebody was notified: a queue pair has one, maybe with others, which are
@@ -68,19 +67,13 @@ impl Common {
         let ip_at = usize::from(of.ip_offset);
         let written = cnp::write_to_sender(packet.head(), ip_at, sender, &mut bytes);
         let notice = written.and_then(|len| self.pool.copy(bytes.get(..len)?));
-        let line = lines.lan.get_mut(port).and_then(Option::as_mut);
-        let (Some(mut notice), Some(line)) = (notice, line) else { return false };
+        let Some(mut notice) = notice else { return false };
         notice.set_mark(tenant);
-        let len = notice.len();
-        match line.enqueue(tenant, Class::Signalling, notice, len as u32, now) {
-            Enqueued::Accepted(_) => {
-                let count = lines.notices.count.get_mut(usize::from(tenant));
-                count.into_iter().for_each(|count| *count += 1);
-            }
-            Enqueued::Refused(refusal, notice) => {
-                lines.count_drop(tenant, 1, refusal);
-                self.counters.drops.count(DropReason::LanQueueFull, notice.len());
-            }
+        if self.join_lan(port, (tenant, Class::Signalling), notice, now)
+            && let Some(lines) = &mut self.waiting.0
+            && let Some(count) = lines.notices.count.get_mut(usize::from(tenant))
+        {
+            *count += 1;
         }
         true
     }

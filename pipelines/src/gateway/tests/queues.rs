@@ -110,7 +110,8 @@ fn a_tenant_has_its_rate_and_the_other_does_not_notice() {
         assert!(to_wan.bytes > 200_000 && to_wan.high_water_bytes > 700_000, "{to_wan:?}");
         assert_eq!((to_wan.dropped, to_lan.bytes), (0, 0));
         // As fast as it can be from now on, and nothing was lost.
-        assert!(bed.sides[0].gateway.set_tenant_rate(FIRST, None, now));
+        let changed = bed.sides[0].gateway.set_tenant_queues(&[(FIRST, queue(1, None))], now);
+        assert_eq!(changed, Ok(()));
         bed.run(DELAY + MILLISECOND, &mut perfect);
         assert_eq!(arrived(&bed, ONE), (0..800).collect::<Vec<_>>(), "{numbering:?}");
     }
