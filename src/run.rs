@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use config::InForce;
 use config::model::Config;
 use dataplane::time::Time;
+use pipelines::gateway::Team;
 use tracing::{error, info, warn};
 
 use self::board::Board;
@@ -118,8 +119,11 @@ fn forward(args: &Args, in_force: InForce) -> Result<Exit, String> {
     examine(&config, &args.eal)?;
     let machine = Machine::open(&config, &args.eal)?;
     let (desk, inboxes) = Desk::new(in_force);
+    let team = || Arc::new(Team::new(&crew::settings(&config, &machine), workers));
     let shared = Arc::new(Shared {
         board: Board::new(workers),
+        team: (workers > 1).then(team),
+        origin: Instant::now(),
         config,
         desk,
         machine,

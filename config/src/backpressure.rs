@@ -3,6 +3,7 @@
 use toml_edit::Table;
 
 use crate::check::port_of;
+use crate::check_queues::asked;
 use crate::diagnostic::Report;
 use crate::document::{Field, occurrences};
 use crate::draft::Draft;
@@ -47,7 +48,6 @@ pub(crate) fn read(root: &Table, report: &mut Report<'_>) -> Option<Backpressure
 pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Option<Backpressure>> {
     let Some(of) = &draft.backpressure else { return Some(None) };
     let ports = check_ports(of, draft, report);
-    check_workers(of, draft, report);
     check_numbering(of, draft, report);
     let longest_pause = of.longest_pause.or(Span(200_000_000))?;
     check_longest(of, longest_pause, draft.recovery.as_ref(), report);
@@ -76,22 +76,15 @@ fn check_ports(
     found.into_iter().collect()
 }
 
-/// A frame of pauses comes to one worker, and each would send its own.
-fn check_workers(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) {
-    let workers = draft.workers.cores.given().map_or(1, Vec::len);
-    if workers > 1 {
-        let what = format!("[backpressure] with {workers} workers: pauses are of one alone so far");
-        report.error(of.at, what, "write one core in [workers], or remove [backpressure]");
-    }
-}
-
+/// Without queues, what waits does so by its number.
 fn check_numbering(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) {
     let transparent =
         |peer: &&crate::draft::PeerDraft| peer.numbering.given() == Some(&Numbering::Transparent);
-    if draft.peers.iter().any(|peer| transparent(&peer)) {
-        let what = "[backpressure] with a peer of numbering = \"transparent\": what has no number of the \
-                    gateway's cannot wait";
-        report.error(of.at, what, "use numbering = \"tunnel\", or remove [backpressure]");
+    if draft.peers.iter().any(|peer| transparent(&peer)) && !asked(draft) {
+        let what = "[backpressure] with a peer of numbering = \"transparent\", and no queues: what has no \
+                    number of the gateway's cannot wait without one";
+        let remedy = "give a tenant a weight or a rate, or use numbering = \"tunnel\"";
+        report.error(of.at, what, remedy);
     }
 }
 

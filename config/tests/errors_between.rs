@@ -272,6 +272,10 @@ fn who_holds_whom_back_goes_with_the_rest() {
     assert!(peer.contains("cannot wait"), "{peer}");
     assert!(what(with(&|text| text.replace("speed = \"100Gbps\"\n", ""))).contains("speed"));
     assert!(what(with(&|text| text + "priority = 8\n")).contains("priority"));
-    let workers = what(with(&|text| text.replace("cores = [1]", "cores = [0, 1]")));
-    assert!(workers.contains("2 workers"), "{workers}");
+    let transparent = format!("{BASE}{BACKPRESSURE}")
+        .replace(KEY, &format!("{KEY}\nnumbering = \"transparent\""));
+    let queues = "[[tenant]]\nname = \"default\"\nweight = 2\n";
+    let is_right = |text: &str| Config::parse(text, "", Path::new("")).is_ok();
+    assert!(is_right(&format!("{transparent}{queues}")));
+    assert!(is_right(&format!("{BASE}{BACKPRESSURE}").replace("cores = [1]", "cores = [0, 1]")));
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use config::model::{Config, Idle as IdleChoice, Role};
 use dataplane::idle::{Idle, Idler};
 use dataplane::memory::{Pool, PoolStats};
-use dataplane::time::{Clock, MILLISECOND, SECOND, Time};
+use dataplane::time::{Clock, MICROSECOND, MILLISECOND, Nanos, SECOND, Time};
 use dataplane::worker::Worker;
-use pipelines::gateway::{self, Gateway};
+use pipelines::gateway::{self, Gateway, Team};
 
 use super::board::Board;
 use super::desk::{Desk, Order};
@@ -25,6 +26,8 @@ const QUEUE: usize = 4_096;
 const ROUNDS: u32 = 256;
 /// How often a worker publishes.
 const PUBLISH: u64 = 100 * MILLISECOND;
+/// How long one of several workers sleeps at most: what another says of pauses wakes nobody.
+const LOOK: Nanos = 50 * MICROSECOND;
 /// How long what is under way may take to be confirmed once the gateway is told to end.
 const DRAIN: u64 = SECOND;
 
@@ -35,6 +38,10 @@ pub(super) struct Shared {
     pub(super) desk: Desk,
     pub(super) machine: Machine,
     pub(super) board: Board,
+    /// What several workers tell each other; none of one.
+    pub(super) team: Option<Arc<Team>>,
+    /// The origin of every worker's clock.
+    pub(super) origin: Instant,
     /// Everybody is told to end.
     pub(super) stop: AtomicBool,
     /// Every worker has ended.
@@ -149,7 +156,7 @@ impl<'a> Post<'a> {
         let opened = machine.ports(config, index, &memory)?;
         let (ports, modes): (Vec<_>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.port, (opened.mode, opened.refused))).unzip();
-        let clock = Clock::real();
+        let clock = Clock::Real(shared.origin);
         let gateway = gateway(shared, index, &memory.pool, seed)?;
         let idler = Idler::new(
             idle(config.workers.idle),
@@ -201,7 +208,7 @@ impl<'a> Post<'a> {
             }
             let now = self.worker.now();
             let left = self.worker.next_event().map_or(u64::MAX, |next| next.since(now));
-            self.idler.idle(left);
+            self.idler.idle(if self.shared.team.is_some() { left.min(LOOK) } else { left });
             if now.since(self.published) >= PUBLISH {
                 break;
             }
@@ -250,10 +257,15 @@ impl<'a> Post<'a> {
     }
 }
 
+/// The settings of all workers' gateways, but for what is each one's own.
+pub(super) fn settings(config: &Config, machine: &Machine) -> gateway::Settings {
+    let macs: Vec<gateway::Mac> = machine.devices.iter().map(|device| device.mac).collect();
+    settings::gateway(config, &macs)
+}
+
 /// The gateway of worker number `index`: its tunnels have a UDP port of their own.
 fn gateway(shared: &Shared, index: usize, pool: &Rc<Pool>, seed: u64) -> Result<Gateway, String> {
-    let macs: Vec<gateway::Mac> = shared.machine.devices.iter().map(|device| device.mac).collect();
-    let mut settings = settings::gateway(&shared.config, &macs);
+    let mut settings = settings(&shared.config, &shared.machine);
     // The configuration has made sure that they exist.
     settings.udp_port = settings.udp_port.saturating_add(index as u16);
     if index > 0 {
@@ -261,7 +273,10 @@ fn gateway(shared: &Shared, index: usize, pool: &Rc<Pool>, seed: u64) -> Result<
         let paths = settings.peers.iter_mut().flat_map(|peer| &mut peer.paths);
         paths.for_each(|path| path.bfd = None);
     }
-    Gateway::new(settings, Rc::clone(pool), Time::ZERO, seed).map_err(|error| error.to_string())
+    let mut gateway = Gateway::new(settings, Rc::clone(pool), Time::ZERO, seed)
+        .map_err(|error| error.to_string())?;
+    shared.team.iter().for_each(|team| gateway.join(team, index));
+    Ok(gateway)
 }
 
 fn idle(choice: IdleChoice) -> Idle {

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use dataplane::capture::{Record, Writer};
 use dataplane::netdev::PacketSocket;
+use pipelines::steer;
 use pipelines::wire::pfc::{MacControl, Priorities};
 use serde_json::Value;
 
-use crate::frames::frame;
+use crate::frames::{frame, streams};
 use crate::gateway::{Gateway, PATIENCE};
 use crate::network::{Network, Settings, Side};
 
@@ -37,17 +38,53 @@ fn pause(quanta: u16) -> [u8; 60] {
     frame
 }
 
-/// The frames of one type that come to a socket, until `done` says that there are enough.
+/// A frame of host A to host B, of IPv4 between two addresses of their own.
+fn between_addresses(number: u8) -> Vec<u8> {
+    let mut frame = frame(Side::A, 300, number.into());
+    frame[12..14].copy_from_slice(&[0x08, 0x00]);
+    let (length, ttl, experimental) = (300 - 14_u16, 64, 253);
+    let [high, low] = length.to_be_bytes();
+    let mut header = [
+        0x45,
+        0,
+        high,
+        low,
+        0,
+        0,
+        0,
+        0,
+        ttl,
+        experimental,
+        0,
+        0,
+        10,
+        9,
+        0,
+        number,
+        10,
+        9,
+        1,
+        number,
+    ];
+    let sum: u32 =
+        header.chunks(2).map(|two| u32::from(u16::from_be_bytes([two[0], two[1]]))).sum();
+    let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    frame[14..34].copy_from_slice(&header);
+    frame
+}
+
+/// The frames of some kind that come to a socket, until `done` says that there are enough.
 fn receive(
     mut socket: &PacketSocket,
-    ethertype: [u8; 2],
+    is_one: impl Fn(&[u8]) -> bool,
     done: impl Fn(&[Vec<u8>]) -> bool,
 ) -> Vec<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let (mut frames, mut buffer) = (Vec::new(), vec![0; 2_048]);
     while Instant::now() < until && !done(&frames) {
         if let Ok(length) = socket.read(&mut buffer)
-            && buffer[12..14] == ethertype
+            && is_one(&buffer[..length])
         {
             frames.push(buffer[..length].to_vec());
         }
@@ -79,18 +116,25 @@ fn read(frames: &[Vec<u8>], folder: &Path) -> BTreeSet<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-#[test]
-#[ignore = "needs root: make test-live"]
-fn a_host_that_pauses_is_obeyed_at_once_and_its_sender_is_told_in_802_1qbb() {
-    let settings = Settings { addresses: false, recovery: BACKPRESSURE, ..Settings::default() };
+/// Whether a frame is one of those that host A sends here.
+fn is_sent(frame: &[u8]) -> bool {
+    frame[6..12] == [2, 0, 0, 0, 0, 1]
+        && [[0x88, 0xb5], [0x08, 0x00]].contains(&[frame[12], frame[13]])
+}
+
+/// Host B pauses: nothing that host A sends arrives, and host A is told so, until that ends.
+fn pauses_and_goes_on(workers: u32, sent: &[Vec<u8>]) {
+    let settings =
+        Settings { addresses: false, recovery: BACKPRESSURE, workers, ..Settings::default() };
     let network = Network::new(&settings);
     let [mut a, mut b] = network.start_both();
     let sockets = [Side::A, Side::B].map(|side| network.host(side).packet_socket("eth0"));
     let paused = AtomicBool::new(true);
+    let is_pause = |frame: &[u8]| frame[12..14] == [0x88, 0x08];
     let is_end = |frames: &[Vec<u8>]| frames.last().is_some_and(|frame| frame[24..26] == [0; 2]);
 
     let told = thread::scope(|scope| {
-        let told = scope.spawn(|| receive(&sockets[0], [0x88, 0x08], is_end));
+        let told = scope.spawn(|| receive(&sockets[0], is_pause, is_end));
         scope.spawn(|| {
             while paused.load(Ordering::Relaxed) {
                 (&sockets[1]).write_all(&pause(u16::MAX)).expect("the host can send");
@@ -100,14 +144,13 @@ fn a_host_that_pauses_is_obeyed_at_once_and_its_sender_is_told_in_802_1qbb() {
         });
         b.wait("paused", |shown| lan(shown, "pfc_paused") == Some(1));
         a.wait("pausing its host", |shown| lan(shown, "pfc_sent") >= Some(3));
-        for number in 0..FRAMES {
-            (&sockets[0]).write_all(&frame(Side::A, 300, number)).expect("the host can send");
+        for frame in sent {
+            (&sockets[0]).write_all(frame).expect("the host can send");
         }
-        b.wait("holding frames back", |shown| shown["peers"][0]["held"] == FRAMES);
+        b.wait("holding frames back", |shown| shown["peers"][0]["held"] == sent.len());
         paused.store(false, Ordering::Relaxed);
-        let arrived = receive(&sockets[1], [0x88, 0xb5], |frames| frames.len() as u64 == FRAMES);
-        let sent: Vec<_> = (0..FRAMES).map(|number| frame(Side::A, 300, number)).collect();
-        assert_eq!(arrived, sent);
+        let arrived = receive(&sockets[1], is_sent, |frames| frames.len() == sent.len());
+        assert_eq!(streams(&arrived), streams(sent));
         b.wait("no longer paused", |shown| lan(shown, "pfc_paused") == Some(0));
         told.join().expect("it does not panic")
     });
@@ -124,4 +167,21 @@ fn a_host_that_pauses_is_obeyed_at_once_and_its_sender_is_told_in_802_1qbb() {
         assert_eq!(ended.report["counters"]["gave_up"], 0, "{:#}", ended.report);
         assert!(ended.status.success());
     }
+}
+
+#[test]
+#[ignore = "needs root: make test-live"]
+fn a_host_that_pauses_is_obeyed_at_once_and_its_sender_is_told_in_802_1qbb() {
+    let sent: Vec<_> = (0..FRAMES).map(|number| frame(Side::A, 300, number)).collect();
+    pauses_and_goes_on(1, &sent);
+}
+
+#[test]
+#[ignore = "needs root: make test-live"]
+fn a_host_that_pauses_is_obeyed_by_every_worker() {
+    let sent: Vec<_> = (0..20).map(between_addresses).collect();
+    let nowhere = steer::Gateway { address: [0; 4].into(), sid: None, first_udp_port: 0 };
+    let owners: BTreeSet<_> = sent.iter().map(|frame| steer::owner(frame, 2, nowhere)).collect();
+    assert_eq!(owners, BTreeSet::from([Some(0), Some(1)]), "both have some");
+    pauses_and_goes_on(2, &sent);
 }

@@ -27,6 +27,7 @@ mod session;
 mod settings;
 mod sharing;
 mod status;
+mod team;
 mod tenancy;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ use queues::Waiting;
 pub use queues::{QueueEvent, QueueStatus, Toward};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus, Way};
+pub use team::Team;
 use tenancy::Tenancy;
 pub use tenancy::TenantStatus;
 use transparent::{arrive, tell};
@@ -255,6 +257,9 @@ impl Gateway {
 
 impl Pipeline for Gateway {
     fn receive(&mut self, port: usize, burst: &mut Burst, now: Time, queues: &mut [TxQueue]) {
+        if self.has_news_of_pauses() {
+            self.heed_team(now);
+        }
         match self.local.get(port) {
             Some(Some(local)) => {
                 let local = *local;
@@ -269,6 +274,9 @@ impl Pipeline for Gateway {
     }
 
     fn expire(&mut self, now: Time, queues: &mut [TxQueue]) {
+        if self.has_news_of_pauses() {
+            self.heed_team(now);
+        }
         while let Some(timer) = self.common.wheel.expire(now) {
             let Some(peer) = self.peers.get_mut((timer.0 / TIMERS) as usize) else {
                 match timer.0 % TIMERS {
@@ -315,7 +323,7 @@ impl Pipeline for Gateway {
             let streams = peer.streams.as_ref().is_some_and(|streams| streams.inbound.ready() > 0);
             streams || !peer.ready.is_empty()
         };
-        if self.peers.iter().any(waits) {
+        if self.peers.iter().any(waits) || self.has_news_of_pauses() {
             return Some(Time::ZERO);
         }
         let timer = self.common.wheel.next_deadline();

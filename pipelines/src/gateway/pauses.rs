@@ -20,9 +20,10 @@ use dataplane::wheel::TimerId;
 use super::control::{self, MESSAGES, Place};
 use super::own::send_short;
 use super::peer::{Peer, Timer};
+use super::team::Member;
 use super::{Common, Gateway, QueueEvent, Settings, Toward};
 use crate::backpressure::{self, Change, Stopped, Stopper};
-use crate::pfc::{self, Changed};
+use crate::pfc::{self, Changed, Claims};
 use crate::queueing::{CLASSES, Class, Crossing};
 use crate::tunnel::control::Draft;
 use crate::tunnel::stops::{StopHeard, Stops as StopItems, StopsHeard};
@@ -34,10 +35,14 @@ pub use settings::{BackpressureSettings, PfcSettings};
 /// All classes of a tenant: priorities tell tenants apart, not a tenant's classes.
 const ALL: u8 = u8::MAX;
 
-/// A LAN port that speaks priority flow control.
+/// A LAN port that speaks priority flow control. Of several workers, one speaks.
 struct Port {
     sender: pfc::Sender,
     receiver: pfc::Receiver,
+    /// What this worker wants the stations to pause.
+    claims: Claims,
+    /// What the stations pause, as far as this worker has heeded it.
+    paused: u8,
 }
 
 /// What the LAN's stations pause, and what they are to pause.
@@ -49,6 +54,8 @@ pub(super) struct Pauses {
     /// How many peers have each tenant's classes stopped; with queues only.
     stopped: Box<[[u32; CLASSES]]>,
     timer: TimerId,
+    /// The place among several workers.
+    member: Option<Member>,
 }
 
 /// What a peer has us stop, and we it.
@@ -81,6 +88,19 @@ pub struct StopStatus {
     pub is_stopped: bool,
 }
 
+impl Port {
+    /// What its stations are to pause: nothing, if another worker tells them.
+    fn wanted(&self, index: usize, member: Option<&Member>) -> u8 {
+        match member {
+            None => self.claims.priorities(),
+            Some(member) if member.speaks() => {
+                member.board(index).map_or(0, |board| board.wanted())
+            }
+            Some(_) => 0,
+        }
+    }
+}
+
 impl Pauses {
     /// `None` where nobody holds anybody back. `timer` is theirs.
     pub(super) fn new(settings: &Settings, timer: TimerId) -> Option<Self> {
@@ -89,11 +109,13 @@ impl Pauses {
             let PfcSettings { mode, quanta, rate } = (*pfc)?;
             let limits = of.limits.twice();
             let sender = pfc::Sender::new(pfc::SenderSettings { mode, quanta, rate, limits });
-            Some(Port { sender, receiver: pfc::Receiver::new(rate, of.limits) })
+            let receiver = pfc::Receiver::new(rate, of.limits);
+            Some(Port { sender, receiver, claims: Claims::default(), paused: 0 })
         };
         let ports = of.ports.iter().map(port).collect();
         let stopped = vec![[0; CLASSES]; of.priorities.len()].into();
-        Some(Self { ports, priorities: of.priorities.clone().into(), stopped, timer })
+        let priorities = of.priorities.clone().into();
+        Some(Self { ports, priorities, stopped, timer, member: None })
     }
 
     fn port(&mut self, port: usize) -> Option<&mut Port> {
@@ -103,8 +125,7 @@ impl Pauses {
     /// Whether the stations of a LAN port have paused a tenant.
     #[inline]
     fn holds_back(&self, port: usize, tenant: u16) -> bool {
-        let paused = self.ports.get(port).and_then(Option::as_ref);
-        let paused = paused.map_or(0, |port| port.receiver.paused());
+        let paused = self.ports.get(port).and_then(Option::as_ref).map_or(0, |port| port.paused);
         paused != 0
             && self.priorities.get(usize::from(tenant)).is_some_and(|p| paused >> p & 1 == 1)
     }
@@ -127,13 +148,70 @@ impl Pauses {
     }
 
     /// Has the stations of all LAN ports pause a tenant, or lets them go on.
-    fn hold(&mut self, tenant: u16, pause: bool, now: Time) {
+    fn hold(&mut self, tenant: u16, pause: bool) {
         let Some(priority) = self.priorities.get(usize::from(tenant)) else { return };
-        for port in self.ports.iter_mut().flatten() {
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            let Some(port) = port else { continue };
             match pause {
-                true => port.sender.hold(*priority, now),
-                false => port.sender.lift(*priority),
+                true => port.claims.hold(*priority),
+                false => port.claims.lift(*priority),
             }
+            if let Some(member) = &self.member
+                && let Some(board) = member.board(index)
+            {
+                board.want(member.worker, port.claims.priorities());
+            }
+        }
+    }
+
+    /// Has the stations told what any worker wants, if this is the one that tells them.
+    fn agree(&mut self, now: Time) {
+        let Self { ports, member, .. } = self;
+        for (index, port) in ports.iter_mut().enumerate() {
+            let Some(port) = port else { continue };
+            let wanted = port.wanted(index, member.as_ref());
+            if wanted != port.sender.wanted() {
+                port.sender.want(wanted, now);
+            }
+        }
+    }
+
+    /// Takes a place among several workers.
+    pub(super) fn join(&mut self, member: Member) {
+        self.member = Some(member);
+    }
+
+    /// Whether another worker said something that this one has not heeded.
+    #[inline]
+    fn has_news(&self) -> bool {
+        let Some(member) = &self.member else { return false };
+        let news = |(index, port): (usize, &Port)| match (member.speaks(), member.board(index)) {
+            (true, Some(board)) => board.wanted() != port.sender.wanted(),
+            (false, Some(board)) => board.paused() != port.paused,
+            (_, None) => false,
+        };
+        let ports = self.ports.iter().enumerate();
+        ports.filter_map(|(index, port)| Some((index, port.as_ref()?))).any(news)
+    }
+
+    /// What the stations of a port pause otherwise than this worker has heeded, as another has it.
+    fn heard_by_speaker(&self, index: usize) -> Changed {
+        let port = self.ports.get(index).and_then(Option::as_ref);
+        let board = self.member.as_ref().filter(|member| !member.speaks());
+        match (port, board.and_then(|member| member.board(index))) {
+            (Some(port), Some(board)) => Changed::between(port.paused, board.paused()),
+            _ => Changed::default(),
+        }
+    }
+
+    /// The stations of a port pause other priorities than before.
+    fn changed(&mut self, index: usize, changed: Changed) {
+        let Some(port) = self.ports.get_mut(index).and_then(Option::as_mut) else { return };
+        port.paused = (port.paused & !changed.resumed) | changed.paused;
+        if let Some(member) = self.member.as_ref().filter(|member| member.speaks())
+            && let Some(board) = member.board(index)
+        {
+            board.set_paused(port.paused);
         }
     }
 
@@ -171,14 +249,14 @@ impl Common {
     }
 
     /// A peer stops, or lets go on, classes of a tenant.
-    fn follow(&mut self, change: Change, now: Time) {
+    fn follow(&mut self, change: Change) {
         let Change { tenant, before, after } = change;
         let Some(pauses) = &mut self.pauses else { return };
         if self.waiting.is_on() {
             let turn = pauses.stops(tenant, (after & !before, before & !after));
             self.turn_queues(Toward::Wan, tenant, turn);
         } else if (before != 0) != (after != 0) {
-            pauses.hold(tenant, after != 0, now);
+            pauses.hold(tenant, after != 0);
         }
     }
 
@@ -193,9 +271,10 @@ impl Common {
         }
     }
 
-    /// Has the pauses looked after when they need it.
+    /// Has the stations told what is wanted of them, and the pauses looked after when they need it.
     fn arm_pauses(&mut self, now: Time) {
-        if let Some(pauses) = &self.pauses {
+        if let Some(pauses) = &mut self.pauses {
+            pauses.agree(now);
             let due = pauses.due();
             self.wheel.set(pauses.timer, if due == Time::NEVER { due } else { due.max(now) });
         }
@@ -203,12 +282,17 @@ impl Common {
 }
 
 impl Gateway {
-    /// The pauses of a port; `None` if it speaks no priority flow control.
+    /// The pauses of a port; `None` if it speaks no priority flow control, and with all workers but
+    /// the one that speaks it.
     #[must_use]
     pub fn pfc_status(&self, port: usize) -> Option<PfcStatus> {
-        let Port { sender, receiver } = self.common.pauses.as_ref()?.ports.get(port)?.as_ref()?;
-        let (said, heard) = (*sender.said(), *receiver.heard());
-        Some(PfcStatus { said, heard, paused: receiver.paused() })
+        let pauses = self.common.pauses.as_ref()?;
+        if pauses.member.as_ref().is_some_and(|member| !member.speaks()) {
+            return None;
+        }
+        let of = pauses.ports.get(port)?.as_ref()?;
+        let (said, heard) = (*of.sender.said(), *of.receiver.heard());
+        Some(PfcStatus { said, heard, paused: of.paused })
     }
 
     /// The stops of a tenant; without tenants told apart, 0 has everything.
@@ -245,12 +329,29 @@ impl Gateway {
     pub(super) fn tend_pauses(&mut self, now: Time, queues: &mut [TxQueue]) {
         for index in 0..self.local.len() {
             let Some(pauses) = &mut self.common.pauses else { return };
-            let Some(Port { sender, receiver }) = pauses.port(index) else { continue };
+            let Some(Port { sender, receiver, .. }) = pauses.port(index) else { continue };
             let (changed, frame) = (receiver.expire(now), sender.poll(now));
             self.lan_changed(index, changed, now);
             if let Some(control) = frame {
                 self.send_pause(index, &control, queues);
             }
+        }
+        self.common.arm_pauses(now);
+    }
+
+    /// Whether another worker said something of pauses that is not heeded here yet.
+    #[inline]
+    pub(super) fn has_news_of_pauses(&self) -> bool {
+        self.common.pauses.as_ref().is_some_and(|pauses| pauses.has_news())
+    }
+
+    /// Heeds what other workers said of pauses.
+    #[cold]
+    pub(super) fn heed_team(&mut self, now: Time) {
+        for port in 0..self.local.len() {
+            let Some(pauses) = &self.common.pauses else { return };
+            let changed = pauses.heard_by_speaker(port);
+            self.lan_changed(port, changed, now);
         }
         self.common.arm_pauses(now);
     }
@@ -270,7 +371,7 @@ impl Gateway {
                 }
                 Toward::Wan => {
                     let pauses = self.common.pauses.iter_mut();
-                    pauses.for_each(|pauses| pauses.hold(tenant, stop, now));
+                    pauses.for_each(|pauses| pauses.hold(tenant, stop));
                 }
             }
         }
@@ -305,10 +406,12 @@ impl Gateway {
     /// tenants, and what waited goes on.
     fn lan_changed(&mut self, port: usize, changed: Changed, now: Time) {
         let Self { common, peers, .. } = self;
-        let Some(pauses) = &common.pauses else { return };
+        let Some(pauses) = &mut common.pauses else { return };
         if changed == Changed::default() {
             return;
         }
+        pauses.changed(port, changed);
+        let pauses = &*pauses;
         if common.waiting.is_on() {
             for (tenant, priority) in (0..).zip(pauses.priorities.clone()) {
                 let of = |priorities: u8| if priorities >> priority & 1 == 1 { ALL } else { 0 };
@@ -337,7 +440,7 @@ impl Gateway {
 /// Does what is due of a peer's stops.
 pub(super) fn tend_stops(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut [TxQueue]) {
     let Some(stops) = &mut peer.stops else { return };
-    stops.stopped.expire(now, |change| common.follow(change, now));
+    stops.stopped.expire(now, |change| common.follow(change));
     common.arm_pauses(now);
     let repeat = repeat(peer.session.rtt.smoothed());
     for _ in 0..MESSAGES {
@@ -374,9 +477,7 @@ pub(super) fn on_stops(
     let mut answer = Draft::stops_heard();
     for stop in items {
         let heard = match &mut peer.stops {
-            Some(stops) => {
-                stops.stopped.hear(&stop, lifetime, now, |change| common.follow(change, now))
-            }
+            Some(stops) => stops.stopped.hear(&stop, lifetime, now, |change| common.follow(change)),
             // Nobody is held back here, and the peer is to know.
             None => StopHeard { tenant: stop.tenant, sequence: stop.sequence, unknown: true },
         };
@@ -403,7 +504,7 @@ pub(super) fn on_heard(common: &mut Common, peer: &mut Peer, items: StopsHeard<'
 /// A session began: whom the peer stopped goes on, and it is told again whom to stop.
 pub(super) fn session_began(common: &mut Common, peer: &mut Peer, now: Time) {
     let Some(stops) = &mut peer.stops else { return };
-    stops.stopped.forget(|change| common.follow(change, now));
+    stops.stopped.forget(|change| common.follow(change));
     stops.stopper.restart(now);
     common.arm_pauses(now);
     arm_stops(common, peer, now);

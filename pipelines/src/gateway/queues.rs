@@ -18,6 +18,7 @@ use dataplane::port::TxQueue;
 use dataplane::time::{Nanos, Time};
 
 use super::classify::{Classified, classify};
+use super::team::Member;
 use super::waited::{Delays, Refused, reason};
 use super::{Carry, Common, Gateway, Numbering, QueueSettings, Role, Settings, SettingsError};
 use crate::queueing::{
@@ -143,6 +144,15 @@ impl Waiting {
             notices: notify::Notices::new(tenants),
             due: Time::NEVER,
         }))))
+    }
+
+    /// Has its rates together with other workers of the gateway.
+    pub(super) fn join(&mut self, member: &Member) {
+        let Some(lines) = &mut self.0 else { return };
+        lines.wan.join(&member.team.wan, member.worker);
+        for (line, shares) in lines.lan.iter_mut().zip(&member.team.lan) {
+            line.iter_mut().for_each(|line| line.join(shares, member.worker));
+        }
     }
 
     /// Whether packets wait for their turn.

@@ -10,6 +10,7 @@ mod queues;
 mod roce;
 mod srv6;
 mod status;
+mod team;
 mod tenants;
 mod transparent;
 mod traps;

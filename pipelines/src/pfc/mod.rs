@@ -5,11 +5,13 @@
 //! | --- | --- |
 //! | [`Sender`] | what is to be held back for our sake, and the frames that are due for it |
 //! | [`Receiver`] | what we hold back for the next station's sake |
+//! | [`Claims`], [`Board`] | who of us wants what held back: queues of a worker, workers of a gateway |
 //!
 //! Both let go of what is held for longer than a limit without a break, and rest: a NIC that is
 //! broken pauses for ever, and all that share its priority, at every port that leads to it, would
 //! wait with it.
 
+mod board;
 mod receiver;
 mod sender;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 
 use dataplane::time::{Nanos, SECOND};
 
+pub use board::{Board, Claims, SPEAKER};
 pub use receiver::{Changed, Heard, Receiver};
 pub use sender::{Mode, Said, Sender, SenderSettings};
 

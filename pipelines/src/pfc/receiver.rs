@@ -112,6 +112,14 @@ impl Receiver {
     fn changed(&mut self, before: u8) -> Changed {
         let bits = (0..).zip(&self.holds).map(|(bit, hold)| u8::from(hold.is_held()) << bit);
         self.paused = bits.fold(0, |all, bit| all | bit);
-        Changed { paused: self.paused & !before, resumed: before & !self.paused }
+        Changed::between(before, self.paused)
+    }
+}
+
+impl Changed {
+    /// From these paused priorities to those.
+    #[must_use]
+    pub const fn between(before: u8, after: u8) -> Self {
+        Self { paused: after & !before, resumed: before & !after }
     }
 }

@@ -46,8 +46,8 @@ pub struct Said {
 /// What one priority is to do.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lane {
-    /// How many want it held back.
-    wanted: u32,
+    /// It is to be held back.
+    wanted: bool,
     hold: Hold,
     /// When the next station is to be told, as long as it is held.
     again: Time,
@@ -62,6 +62,8 @@ struct Lane {
 #[derive(Debug, Clone)]
 pub struct Sender {
     settings: SenderSettings,
+    /// What is to be held back, a bit a priority.
+    wanted: u8,
     /// Between frames of one pause.
     refresh: Nanos,
     /// Of PAUSE, the first stands for all.
@@ -75,26 +77,26 @@ impl Sender {
     pub fn new(settings: SenderSettings) -> Self {
         let settings = SenderSettings { quanta: settings.quanta.max(1), ..settings };
         let refresh = (duration(settings.quanta, settings.rate) / 2).max(1);
-        Self { settings, refresh, lanes: Default::default(), said: Said::default() }
+        let (lanes, said) = (Default::default(), Said::default());
+        Self { settings, wanted: 0, refresh, lanes, said }
     }
 
-    /// One more wants `priority` (0 to 7) held back from `now` on. Each ends it by a
-    /// [`Sender::lift`] of its own: several queues may share a priority.
-    pub fn hold(&mut self, priority: u8, now: Time) {
-        let Some(lane) = self.lane(priority) else { return };
-        lane.wanted = lane.wanted.saturating_add(1);
-        if !lane.hold.is_held() && lane.hold.hold(now, Time::NEVER) {
-            lane.again = now;
+    /// These priorities, a bit each, are to be held back from `now` on, and no others.
+    pub fn want(&mut self, priorities: u8, now: Time) {
+        self.wanted = priorities;
+        let pause = self.settings.mode == Mode::Pause;
+        for (bit, lane) in self.lanes.iter_mut().enumerate() {
+            let wanted =
+                if pause { bit == 0 && priorities != 0 } else { priorities >> bit & 1 == 1 };
+            lane.want(wanted, now);
         }
     }
 
-    /// One less wants `priority` held back; the last one's word lets it go on.
-    pub fn lift(&mut self, priority: u8) {
-        let Some(lane) = self.lane(priority) else { return };
-        lane.wanted = lane.wanted.saturating_sub(1);
-        if lane.wanted == 0 {
-            lane.hold.release();
-        }
+    /// The priorities that are to be held back, a bit each.
+    #[inline]
+    #[must_use]
+    pub fn wanted(&self) -> u8 {
+        self.wanted
     }
 
     /// What was asked for.
@@ -138,21 +140,23 @@ impl Sender {
             Mode::Pause => frame.get(0).map(MacControl::Pause),
         }
     }
-
-    fn lane(&mut self, priority: u8) -> Option<&mut Lane> {
-        let lane = match self.settings.mode {
-            Mode::Pfc => usize::from(priority),
-            Mode::Pause => 0,
-        };
-        self.lanes.get_mut(lane)
-    }
 }
 
 impl Lane {
+    /// It is to be held back from `now` on, or let go on.
+    fn want(&mut self, wanted: bool, now: Time) {
+        self.wanted = wanted;
+        if !wanted {
+            self.hold.release();
+        } else if !self.hold.is_held() && self.hold.hold(now, Time::NEVER) {
+            self.again = now;
+        }
+    }
+
     /// Ends what is due, and holds again what was wanted all along and has rested.
     fn tend(&mut self, now: Time, limits: &Limits) -> Option<Ended> {
         let ended = self.hold.expire(now, limits);
-        if self.wanted > 0 && !self.hold.is_held() && self.hold.hold(now, Time::NEVER) {
+        if self.wanted && !self.hold.is_held() && self.hold.hold(now, Time::NEVER) {
             self.again = now;
         }
         ended

@@ -33,13 +33,13 @@ fn quanta_last_as_long_as_the_standard_says() {
 fn a_pause_is_told_at_once_refreshed_at_half_time_and_lifted_by_zero() {
     let mut sender = sender(Mode::Pfc, 1_000);
     assert_eq!((sender.due(), sender.poll(Time(0))), (Time::NEVER, None));
-    sender.hold(3, Time(100));
+    sender.want(1 << 3, Time(100));
     assert_eq!(sender.due(), Time(100));
     assert_eq!(sender.poll(Time(100)), Some(one(3, 1_000)));
     assert_eq!(sender.due(), Time(100 + 2_560), "half of 1000 quanta of 5.12 ns");
     assert_eq!(sender.poll(Time(2_659)), None);
     assert_eq!(sender.poll(Time(2_660)), Some(one(3, 1_000)));
-    sender.lift(3);
+    sender.want(0, Time(2_661));
     assert_eq!(sender.due(), Time::ZERO);
     assert_eq!(sender.poll(Time(2_700)), Some(one(3, 0)));
     assert_eq!((sender.due(), sender.poll(Time(9_999))), (Time::NEVER, None));
@@ -48,35 +48,29 @@ fn a_pause_is_told_at_once_refreshed_at_half_time_and_lifted_by_zero() {
 }
 
 #[test]
-fn queues_that_share_a_priority_hold_it_until_the_last_one_lifts_it() {
+fn one_frame_says_all_there_is_to_say() {
     let mut sender = sender(Mode::Pfc, 1_000);
-    sender.hold(3, Time(0));
-    sender.hold(3, Time(0));
-    sender.hold(5, Time(0));
+    sender.want(0b10_1000, Time(0));
     let both = Priorities::default().with(3, 1_000).with(5, 1_000);
-    assert_eq!(sender.poll(Time(0)), Some(MacControl::Pfc(both)), "one frame says both");
-    sender.lift(3);
-    sender.lift(5);
+    assert_eq!(sender.poll(Time(0)), Some(MacControl::Pfc(both)));
+    sender.want(0b1000, Time(1));
     let left = Priorities::default().with(3, 1_000).with(5, 0);
     assert_eq!(sender.poll(Time(1)), Some(MacControl::Pfc(left)), "and refreshes what is left");
-    sender.lift(3);
+    sender.want(0, Time(2));
     assert_eq!(sender.poll(Time(2)), Some(one(3, 0)));
-    sender.hold(4, Time(3));
-    sender.lift(4);
+    sender.want(1 << 4, Time(3));
+    sender.want(0, Time(3));
     assert_eq!(sender.poll(Time(3)), None, "what nobody was told needs no end");
-    sender.hold(8, Time(4));
-    assert_eq!(sender.poll(Time(4)), None, "there are eight");
 }
 
 #[test]
 fn pause_holds_all_while_one_is_wanted() {
     let mut sender = sender(Mode::Pause, 500);
-    sender.hold(1, Time(0));
-    sender.hold(6, Time(0));
+    sender.want(0b100_0010, Time(0));
     assert_eq!(sender.poll(Time(0)), Some(MacControl::Pause(500)));
-    sender.lift(1);
+    sender.want(0b100_0000, Time(1));
     assert_eq!(sender.poll(Time(1)), None);
-    sender.lift(6);
+    sender.want(0, Time(2));
     assert_eq!(sender.poll(Time(2)), Some(MacControl::Pause(0)));
     assert_eq!((sender.due(), sender.said().pauses), (Time::NEVER, [1; 8]));
 
@@ -118,7 +112,7 @@ fn trap_37_a_pause_without_end_is_broken_counted_and_stalls_nobody_for_ever() {
     // And we do not do so to others.
     let mut sender = sender(Mode::Pfc, u16::MAX);
     let mut peer = Receiver::new(RATE, Limits { longest: Nanos::MAX, rest: 0 });
-    sender.hold(3, Time(0));
+    sender.want(1 << 3, Time(0));
     let mut paused = 0;
     for now in (0..60 * MILLISECOND).step_by(100 * MICROSECOND as usize) {
         if let Some(frame) = sender.poll(Time(now)) {
@@ -141,7 +135,7 @@ proptest! {
         let limits = Limits { longest: Nanos::MAX, rest: 0 };
         let settings = SenderSettings { mode: Mode::Pfc, quanta: 1_000, rate: RATE, limits };
         let (mut sender, mut receiver) = (Sender::new(settings), Receiver::new(RATE, limits));
-        let (mut now, mut wanted) = (0, [0u32; 3]);
+        let (mut now, mut wanted, mut claims) = (0, [0u32; 3], Claims::default());
         // Since when nothing changed.
         let mut since = [0; 3];
         let mut lost_last = true;
@@ -150,12 +144,13 @@ proptest! {
             if hold {
                 if *count == 0 { since[usize::from(priority)] = now; }
                 *count += 1;
-                sender.hold(priority, Time(now));
+                claims.hold(priority);
             } else if *count > 0 {
                 *count -= 1;
                 if *count == 0 { since[usize::from(priority)] = now; }
-                sender.lift(priority);
+                claims.lift(priority);
             }
+            sender.want(claims.priorities(), Time(now));
             let end = now + wait;
             loop {
                 if let Some(frame) = sender.poll(Time(now)) {

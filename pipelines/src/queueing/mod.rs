@@ -17,6 +17,7 @@ mod marking;
 mod ring;
 mod scheduler;
 mod shaper;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -25,3 +26,4 @@ pub use class::{CLASSES, Class};
 pub use marking::{Draws, Marking};
 pub use scheduler::{Dequeued, Enqueued, Queues, QueuesSettings, TenantQueues};
 pub use shaper::{Credit, Rate, Shaper};
+pub use shares::{Share, Shares};

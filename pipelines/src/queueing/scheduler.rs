@@ -1,5 +1,7 @@
 //! The queues of all tenants before one port.
 
+use std::sync::Arc;
+
 use dataplane::time::Time;
 use dataplane::wheel::{TimerId, Wheel};
 
@@ -9,6 +11,7 @@ use super::fifo::{Fifo, Slab};
 use super::marking::Marking;
 use super::ring::{FIRST, LEVELS, Rings, State, flow, parts};
 use super::shaper::{Credit, Rate, Shaper};
+use super::shares::{Share, Shares};
 
 /// What a tenant's queues are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,8 @@ pub struct Queues<T> {
     port_ready: Time,
     overhead: u32,
     quantum: u32,
+    /// Where rates are those of several workers, and which this one is.
+    shares: Option<(Arc<Shares>, usize)>,
 }
 
 /// Why nothing leaves now.
@@ -137,7 +142,29 @@ impl<T> Queues<T> {
             overhead: settings.overhead,
             quantum: settings.quantum.max(1),
             tenants,
+            shares: None,
         })
+    }
+
+    /// Has these queues' rates, which are one worker's part each, together with those of others:
+    /// they have `shares`, one for each tenant if tenants have rates, and behind them one for the
+    /// port. Before the first item.
+    pub fn join(&mut self, shares: &Arc<Shares>, worker: usize) {
+        self.shares = Some((Arc::clone(shares), worker));
+        let tenants = self.tenants.iter_mut().map(|tenant| &mut tenant.shaper);
+        for (number, shaper) in tenants.enumerate() {
+            let Some(shaper) = shaper else { continue };
+            shaper.join(Share::new(shares, worker, number));
+        }
+        if let Some(port) = &mut self.port {
+            port.join(Share::new(shares, worker, shares.rates() - 1));
+        }
+    }
+
+    /// This worker's share of a rate, if there are several.
+    fn share(&self, rate: usize) -> Option<Share> {
+        let (shares, worker) = self.shares.as_ref()?;
+        Some(Share::new(shares, *worker, rate))
     }
 
     /// Puts an item of `bytes` at the end of the queue of a tenant and class.
@@ -307,8 +334,9 @@ impl<T> Queues<T> {
     /// Changes what a tenant may send, from `now` on: nothing is lost, and no credit made.
     pub fn set_rate(&mut self, tenant: u16, rate: Option<Rate>, now: Time) {
         let number = self.known(tenant);
+        let share = self.share(usize::from(number));
         let Some(tenant) = self.tenants.get_mut(usize::from(number)) else { return };
-        set_shaper(&mut tenant.shaper, rate, now);
+        set_shaper(&mut tenant.shaper, rate, share, now);
         // Whoever waited for credit looks again when it will be there.
         for level in 0..LEVELS {
             let flow = flow(number, level);
@@ -321,7 +349,9 @@ impl<T> Queues<T> {
 
     /// Changes how fast the port is.
     pub fn set_port_rate(&mut self, rate: Option<Rate>, now: Time) {
-        set_shaper(&mut self.port, rate, now);
+        let last = self.shares.as_ref().map_or(0, |(shares, _)| shares.rates() - 1);
+        let share = self.share(last);
+        set_shaper(&mut self.port, rate, share, now);
         self.port_ready = Time::ZERO;
     }
 
@@ -442,10 +472,15 @@ const fn account(tenant: u16, class: Class) -> usize {
     tenant as usize * CLASSES + class as usize
 }
 
-fn set_shaper(shaper: &mut Option<Shaper>, rate: Option<Rate>, now: Time) {
+fn set_shaper(shaper: &mut Option<Shaper>, rate: Option<Rate>, share: Option<Share>, now: Time) {
     match (shaper.as_mut(), rate) {
         (Some(shaper), Some(rate)) => shaper.set(rate, now),
         // The bucket of one that had no bounds is full.
-        _ => *shaper = rate.map(|rate| Shaper::new(rate, now)),
+        _ => {
+            *shaper = rate.map(|rate| Shaper::new(rate, now));
+            if let (Some(shaper), Some(share)) = (shaper, share) {
+                shaper.join(share);
+            }
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 use dataplane::time::{Nanos, SECOND, Time};
 
+use super::shares::Share;
+
 /// Credit for one byte.
 const BYTE: u64 = 8 * SECOND;
 
@@ -52,7 +54,11 @@ pub struct Shaper {
     credit: i64,
     burst: i64,
     bits_per_second: u64,
+    /// What makes credit as time passes: the same, or nothing for one of several workers, whose
+    /// share does.
+    makes: u64,
     at: Time,
+    share: Option<Box<Share>>,
 }
 
 /// Whether a packet has to have credit before it leaves.
@@ -64,6 +70,8 @@ pub enum Credit {
     Lent,
 }
 
+/// Parts of a burst: one of several workers takes one at a time.
+const PARTS: Nanos = 8;
 /// The longest packet there can be here: credit for it and two bursts is in range.
 const LONGEST: u32 = 1 << 24;
 
@@ -73,7 +81,16 @@ impl Shaper {
     pub fn new(rate: Rate, now: Time) -> Self {
         let Rate { bits_per_second, burst_bytes } = rate.sound();
         let burst = credit_of(burst_bytes);
-        Self { credit: burst, burst, bits_per_second, at: now }
+        let makes = bits_per_second;
+        Self { credit: burst, burst, bits_per_second, makes, at: now, share: None }
+    }
+
+    /// One of several workers' from now on, which have the rate together; this one's has a part of it
+    /// and of the burst. In any time `t`, no more than `rate * t + burst` and a packet a worker pass
+    /// all of them together. It has no credit yet but what its share has.
+    pub fn join(&mut self, share: Share) {
+        self.share = Some(Box::new(share));
+        (self.credit, self.makes) = (0, 0);
     }
 
     /// Changes the rate from `now` on. Credit already made stays, as far as the new burst holds it.
@@ -81,6 +98,7 @@ impl Shaper {
         self.settle(now);
         let Rate { bits_per_second, burst_bytes } = rate.sound();
         self.bits_per_second = bits_per_second;
+        self.makes = if self.share.is_some() { 0 } else { bits_per_second };
         self.burst = credit_of(burst_bytes);
         self.credit = self.credit.min(self.burst);
     }
@@ -98,8 +116,38 @@ impl Shaper {
         if self.credit >= needed {
             return Ok(());
         }
+        if self.share.is_some() {
+            return self.draw(needed, now);
+        }
         let missing = (needed - self.credit) as u64;
         Err(now.after(missing.div_ceil(self.bits_per_second)))
+    }
+
+    /// Takes credit from the share until there is as much as `needed`.
+    ///
+    /// # Errors
+    /// When to look again: not before there is some more, be it others who leave it.
+    fn draw(&mut self, needed: i64, now: Time) -> Result<(), Time> {
+        let Some(share) = &self.share else { return Err(Time::NEVER) };
+        let depth = (self.burst as u64 / self.bits_per_second).max(PARTS);
+        let pace = depth / PARTS;
+        // What is taken and not used yet counts as of the burst.
+        let depth = depth - pace;
+        let missing =
+            |credit: i64| ((needed - credit).max(0) as u64).div_ceil(self.bits_per_second);
+        for left in [false, true] {
+            let most = missing(self.credit).max(pace);
+            let taken = match left {
+                false => share.take_own(now, depth, most),
+                true => share.take_left(now, depth, most),
+            };
+            self.credit += (taken * self.bits_per_second) as i64;
+            if self.credit >= needed {
+                return Ok(());
+            }
+        }
+        let wait = missing(self.credit).div_ceil(share.workers());
+        Err(now.after(wait.max(pace / 4).max(1)))
     }
 
     /// A packet of `bytes` leaves.
@@ -111,8 +159,8 @@ impl Shaper {
     /// Credit as of `now`.
     #[inline]
     fn settle(&mut self, now: Time) {
-        let room = (self.burst - self.credit) as u64;
-        let made = now.since(self.at).saturating_mul(self.bits_per_second);
+        let room = (self.burst - self.credit).max(0) as u64;
+        let made = now.since(self.at).saturating_mul(self.makes);
         self.credit += made.min(room) as i64;
         self.at = self.at.max(now);
     }

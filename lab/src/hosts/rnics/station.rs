@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use dataplane::time::{Nanos, Time};
 use pipelines::backpressure::Limits;
-use pipelines::pfc::{Mode, Receiver, Sender, SenderSettings};
+use pipelines::pfc::{Claims, Mode, Receiver, Sender, SenderSettings};
 use pipelines::wire::ethernet::{self, MAC_CONTROL, Mac};
 use pipelines::wire::pfc::{DESTINATION, MacControl};
 
@@ -21,6 +21,8 @@ const ENDLESS: Limits = Limits { longest: Nanos::MAX, rest: 0 };
 /// The port of a site's hosts.
 pub(super) struct Station {
     mac: Mac,
+    /// What it wants held back, and how it says so.
+    claims: Claims,
     sender: Sender,
     receiver: Receiver,
     /// What the scenario wants paused, or lifted, by time from the start of the play.
@@ -43,6 +45,7 @@ impl Station {
             SenderSettings { mode: Mode::Pfc, quanta: u16::MAX, rate: RATE, limits: ENDLESS };
         Self {
             mac,
+            claims: Claims::default(),
             sender: Sender::new(settings),
             receiver: Receiver::new(RATE, ENDLESS),
             wants: wants.into(),
@@ -81,9 +84,12 @@ impl Station {
             self.wants.pop_front_if(|(at, ..)| start.after(*at) <= due)
         {
             match pause {
-                true => self.sender.hold(priority, now),
-                false => self.sender.lift(priority),
+                true => self.claims.hold(priority),
+                false => self.claims.lift(priority),
             }
+        }
+        if self.claims.priorities() != self.sender.wanted() {
+            self.sender.want(self.claims.priorities(), now);
         }
         if let Some(control) = self.sender.poll(now) {
             let mut frame = network.buffer();

@@ -1,6 +1,6 @@
 //! Who may hold whom back.
 
-use super::super::{Numbering, Role, Settings, SettingsError};
+use super::super::{Numbering, PeerSettings, Role, Settings, SettingsError};
 use crate::backpressure::{self, Limits, StopperSettings};
 use crate::pfc::{Mode, PRIORITIES};
 
@@ -52,8 +52,9 @@ impl BackpressureSettings {
         {
             return fail("each tenant must have a priority from 0 to 7");
         }
-        if settings.peers.iter().any(|peer| peer.numbering != Numbering::Tunnel) {
-            return fail("it needs tunnel numbering: what has no number of ours cannot wait");
+        let is_transparent = |peer: &PeerSettings| peer.numbering != Numbering::Tunnel;
+        if settings.peers.iter().any(is_transparent) && settings.queues.is_none() {
+            return fail("it needs tunnel numbering or queues: nothing else can wait");
         }
         // What waits for a station must not be taken for what waits for the WAN.
         if self.limits.longest >= settings.recovery.hold_age {

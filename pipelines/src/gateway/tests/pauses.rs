@@ -14,10 +14,10 @@ use crate::wire::ethernet::{self, MAC_CONTROL};
 use crate::wire::pfc::{MacControl, Priorities};
 
 /// VLANs of the tenants, and their priorities.
-const ACME: (u16, u8) = (7, 3);
-const GLOBEX: (u16, u8) = (8, 4);
+pub(super) const ACME: (u16, u8) = (7, 3);
+pub(super) const GLOBEX: (u16, u8) = (8, 4);
 /// The longest that a pause frame can ask for at a port of 1 Gbit/s: 33.5 ms.
-const LONG: u16 = u16::MAX;
+pub(super) const LONG: u16 = u16::MAX;
 const LIMIT: Nanos = 100 * MILLISECOND;
 
 fn tenants() -> Vec<TenantSettings> {
@@ -29,7 +29,7 @@ fn tenants() -> Vec<TenantSettings> {
     vec![tenant("default", vec![]), tenant("acme", vec![ACME.0]), tenant("globex", vec![GLOBEX.0])]
 }
 
-fn may_pause(settings: &mut Settings) {
+pub(super) fn may_pause(settings: &mut Settings) {
     settings.tenants = tenants();
     let pfc = PfcSettings { mode: Mode::Pfc, quanta: 1_000, rate: 1_000_000_000 };
     settings.backpressure = Some(BackpressureSettings {
@@ -40,13 +40,13 @@ fn may_pause(settings: &mut Settings) {
     });
 }
 
-fn packet(vlan: u16, number: u32) -> Vec<u8> {
+pub(super) fn packet(vlan: u16, number: u32) -> Vec<u8> {
     let frame = frame(vlan as u8, number, 300);
     [&frame[..12], &[0x81, 0], &vlan.to_be_bytes(), &frame[12..]].concat()
 }
 
 /// The stations at `side` pause a priority for so many quanta.
-fn pause(bed: &mut Bed, side: usize, priority: u8, quanta: u16) {
+pub(super) fn pause(bed: &mut Bed, side: usize, priority: u8, quanta: u16) {
     let control = MacControl::Pfc(Priorities::default().with(priority, quanta));
     let mut frame = [0; 60];
     control.write_frame([2, 0, 0, 0, 9, 9], &mut frame).expect("room");
@@ -55,7 +55,7 @@ fn pause(bed: &mut Bed, side: usize, priority: u8, quanta: u16) {
 }
 
 /// The same, with queues: lossless for acme and globex, of 20 packets before they say stop.
-fn may_pause_and_wait(settings: &mut Settings) {
+pub(super) fn may_pause_and_wait(settings: &mut Settings) {
     may_pause(settings);
     let lossless = Thresholds {
         reserved: 20 * 300,
@@ -79,7 +79,7 @@ fn may_pause_and_wait(settings: &mut Settings) {
 }
 
 /// What the stations at `side` were last told of a priority.
-fn told(bed: &Bed, side: usize, priority: u8) -> Option<u16> {
+pub(super) fn told(bed: &Bed, side: usize, priority: u8) -> Option<u16> {
     let frames = bed.sides[side].delivered.iter().rev();
     let views = frames.filter_map(|frame| ethernet::View::parse(frame).ok());
     let controls = views.filter(|view| view.ethertype() == MAC_CONTROL);
@@ -92,13 +92,13 @@ fn told(bed: &Bed, side: usize, priority: u8) -> Option<u16> {
 }
 
 /// Numbers of a tenant's packets that arrived at site 1, in the order they did.
-fn arrived(bed: &Bed, vlan: u16) -> Vec<u32> {
+pub(super) fn arrived(bed: &Bed, vlan: u16) -> Vec<u32> {
     let number = |frame: &Vec<u8>| u32::from_be_bytes(*frame[18..].first_chunk().expect("long"));
     let delivered = bed.sides[1].delivered.iter();
     delivered.filter(|frame| frame[12..16] == packet(vlan, 0)[12..16]).map(number).collect()
 }
 
-fn send(bed: &mut Bed, numbers: std::ops::Range<u32>) {
+pub(super) fn send(bed: &mut Bed, numbers: std::ops::Range<u32>) {
     for number in numbers {
         for vlan in [ACME.0, GLOBEX.0] {
             let now = bed.now;
@@ -107,12 +107,12 @@ fn send(bed: &mut Bed, numbers: std::ops::Range<u32>) {
     }
 }
 
-fn stops(bed: &Bed, side: usize, tenant: u16) -> StopStatus {
+pub(super) fn stops(bed: &Bed, side: usize, tenant: u16) -> StopStatus {
     bed.sides[side].gateway.stop_status(tenant)
 }
 
 /// Whether a frame on the wire is a control message that says whom to stop.
-fn is_stop(bytes: &[u8]) -> bool {
+pub(super) fn is_stop(bytes: &[u8]) -> bool {
     is_control(bytes) && bytes[42 + 16] == 8
 }
 
@@ -313,6 +313,40 @@ fn a_peer_that_holds_nobody_back_says_so() {
     // And what its own stations say of pauses ends there, counted as ever.
     pause(&mut bed, 0, ACME.1, LONG);
     assert_eq!(bed.counters(0).drops.packets(DropReason::LinkLocalControl), 1);
+}
+
+/// Where PSNs are the numbers, packets wait in queues alone.
+#[test]
+fn in_transparent_mode_queues_wait_and_speak() {
+    let mut bed = Bed::up(|settings| {
+        may_pause_and_wait(settings);
+        settings.peers[0].numbering = Numbering::Transparent { check_icrc: true };
+    });
+    pause(&mut bed, 1, ACME.1, LONG);
+    for number in 0..20 {
+        for vlan in [ACME.0, GLOBEX.0] {
+            let now = bed.now;
+            bed.sides[0].receive(LAN, &queues::write(vlan, number), now);
+        }
+    }
+    let arrived = |bed: &Bed| [ACME.0, GLOBEX.0].map(|vlan| queues::arrived(bed, vlan));
+    bed.run(12 * MILLISECOND, &mut perfect);
+    let all: Vec<_> = (0..20).collect();
+    assert_eq!(arrived(&bed), [vec![], all.clone()]);
+    assert!(stops(&bed, 0, 1).is_stopped && !stops(&bed, 0, 2).is_stopped);
+
+    // What comes to the stopped tenant waits, until its stations wait, too.
+    for number in 20..40 {
+        let now = bed.now;
+        bed.sides[0].receive(LAN, &queues::write(ACME.0, number), now);
+    }
+    bed.run(4 * MILLISECOND, &mut perfect);
+    assert_eq!((told(&bed, 0, ACME.1), told(&bed, 0, GLOBEX.1)), (Some(1_000), None));
+    pause(&mut bed, 1, ACME.1, 0);
+    bed.run(40 * MILLISECOND, &mut perfect);
+    assert_eq!(arrived(&bed), [(0..40).collect(), all]);
+    assert_eq!((told(&bed, 0, ACME.1), stops(&bed, 0, 1).is_stopped), (Some(0), false));
+    assert_eq!(bed.counters(0).drops.total() + bed.counters(1).drops.total(), 0);
 }
 
 #[test]

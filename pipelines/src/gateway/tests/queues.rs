@@ -48,13 +48,13 @@ fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
 }
 
 /// A tenant's WRITE number so-and-so, of 1,000 bytes.
-fn write(vlan: u16, number: u32) -> Vec<u8> {
+pub(super) fn write(vlan: u16, number: u32) -> Vec<u8> {
     let body = [&[0; 996][..], &number.to_be_bytes()].concat();
     tagged(vlan, &roce(0, 0x0a, number, &body))
 }
 
 /// The numbers of a tenant's frames that site 1 was given, in their order.
-fn arrived(bed: &Bed, vlan: u16) -> Vec<u32> {
+pub(super) fn arrived(bed: &Bed, vlan: u16) -> Vec<u32> {
     let number = |frame: &Vec<u8>| {
         // In front of the ICRC.
         let (front, _) = frame.split_at_checked(frame.len().checked_sub(4)?)?;
