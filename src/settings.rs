@@ -72,6 +72,7 @@ fn backpressure(of: &Backpressure, config: &Config) -> gw::BackpressureSettings 
     gw::BackpressureSettings {
         ports: ports.map(|port| of.ports.contains(&port).then_some(pfc)).collect(),
         priorities,
+        policed: (0..config.tenants.len()).map(|tenant| config.is_policed(tenant)).collect(),
         limits: Limits { longest: of.longest_pause.0, rest: of.longest_pause.0 },
         stops: StopperSettings { lifetime: of.stop_lifetime.0, ..StopperSettings::default() },
     }
@@ -110,10 +111,10 @@ fn queues(config: &Config) -> Option<gw::QueueSettings> {
     let of = config.queues?;
     let workers = workers(config);
     let rate = |shape: Option<Shape>| shape.map(|shape| shaped(shape, workers));
-    let tenant = |of: &Tenant| tenant_queues(&of.queue, workers);
-    let mut tenants: Vec<_> = config.tenants.iter().map(tenant).collect();
+    let mut tenants: Vec<_> =
+        (0..config.tenants.len()).map(|of| tenant_queues(config, of)).collect();
     if tenants.is_empty() {
-        tenants.push(tenant_queues(&TenantQueue::default(), workers));
+        tenants.push(queue(&TenantQueue::default(), workers));
     }
     Some(gw::QueueSettings {
         pool_bytes: of.pool_bytes.0,
@@ -124,12 +125,23 @@ fn queues(config: &Config) -> Option<gw::QueueSettings> {
 }
 
 /// How many workers there are.
-pub(crate) fn workers(config: &Config) -> u64 {
+fn workers(config: &Config) -> u64 {
     config.workers.cores.len().max(1) as u64
 }
 
+/// The queues of a tenant, by its number, at one worker. Whoever is policed is told first: its packets
+/// are marked from where its queue would have said stop.
+pub(crate) fn tenant_queues(config: &Config, tenant: usize) -> TenantQueues {
+    let of = config.tenants.get(tenant).map(|tenant| tenant.queue.clone()).unwrap_or_default();
+    let mut queues = queue(&of, workers(config));
+    if let (true, None, Some((xoff, xon))) = (config.is_policed(tenant), queues.marking, of.xoff) {
+        queues.marking = Some(Marking { min: xon.0, max: xoff.0, most: 1_000, notify: None });
+    }
+    queues
+}
+
 /// A tenant's queues at one of so many workers.
-pub(crate) fn tenant_queues(of: &TenantQueue, workers: u64) -> TenantQueues {
+fn queue(of: &TenantQueue, workers: u64) -> TenantQueues {
     TenantQueues {
         weight: of.weight,
         rate: of.rate.map(|shape| shaped(shape, workers)),
@@ -341,6 +353,27 @@ mod tests {
         );
         assert!(made.is_ok(), "{:?}", made.err());
     }
+
+    #[test]
+    fn who_is_policed_is_marked_first_and_who_chose_marks_keeps_them() {
+        let example = config::Config::example();
+        let dir = std::path::Path::new(".");
+        let mut config = config::Config::parse(example, "example.toml", dir).expect("valid").config;
+        config.tenants[1].queue.xoff =
+            Some((config::units::Bytes(2_000), config::units::Bytes(1_000)));
+        assert_eq!(tenant_queues(&config, 1).marking, None);
+        let backpressure = config.backpressure.as_mut().expect("the example has it");
+        backpressure.shared_priority = config::model::SharedPriority::Police;
+        let macs = macs(&config).expect("the example has them");
+        let policed = |config: &Config| gateway(config, &macs).backpressure.map(|of| of.policed);
+        assert_eq!(policed(&config), Some(vec![true, true]), "both have the usual priority");
+        let marking = tenant_queues(&config, 1).marking.expect("marked");
+        assert_eq!((marking.min, marking.max, marking.most), (1_000, 2_000, 1_000));
+        config.tenants[1].queue.priority = Some(5);
+        assert_eq!(policed(&config), Some(vec![false, false]));
+        assert_eq!(tenant_queues(&config, 1).marking, None);
+    }
+
     #[test]
     fn next_hops_by_address_are_passed_on_and_refused_where_nobody_answers() {
         let example = config::Config::example();

@@ -4,11 +4,11 @@ use toml_edit::Table;
 
 use crate::check::port_of;
 use crate::check_queues::asked;
-use crate::diagnostic::Report;
+use crate::diagnostic::{Report, quoted};
 use crate::document::{Field, occurrences};
-use crate::draft::Draft;
+use crate::draft::{Draft, TenantDraft};
 use crate::keys::BACKPRESSURE;
-use crate::model::{Backpressure, Numbering, PauseFrames, Recovery, Role};
+use crate::model::{Backpressure, Numbering, PauseFrames, Recovery, Role, SharedPriority};
 use crate::read::read_words;
 use crate::units::{Rate, Span};
 
@@ -16,6 +16,9 @@ use crate::units::{Rate, Span};
 const SPEEDS: std::ops::RangeInclusive<Rate> = Rate(1_000_000)..=Rate(3_200_000_000_000);
 /// The longest pause, and lifetimes of stops.
 const PAUSES: std::ops::RangeInclusive<Span> = Span(1_000_000)..=Span(10_000_000_000);
+
+/// The priority that RDMA has by custom.
+const PRIORITY: u32 = 3;
 
 /// The section, read.
 pub(crate) struct BackpressureDraft {
@@ -26,12 +29,14 @@ pub(crate) struct BackpressureDraft {
     priority: Field<u32>,
     longest_pause: Field<Span>,
     stop_lifetime: Field<Span>,
+    shared_priority: Field<SharedPriority>,
 }
 
 /// The section, if there is one.
 pub(crate) fn read(root: &Table, report: &mut Report<'_>) -> Option<BackpressureDraft> {
     let found = occurrences(root, &BACKPRESSURE, report);
     let entries = found.first()?;
+    let shared = [("pause", SharedPriority::Pause), ("police", SharedPriority::Police)];
     let frames = [("pfc", PauseFrames::Pfc), ("pause", PauseFrames::Pause)];
     Some(BackpressureDraft {
         at: entries.at,
@@ -41,6 +46,7 @@ pub(crate) fn read(root: &Table, report: &mut Report<'_>) -> Option<Backpressure
         priority: entries.count("priority", 0..=7, report),
         longest_pause: entries.quantity("longest_pause", PAUSES, report),
         stop_lifetime: entries.quantity("stop_lifetime", PAUSES, report),
+        shared_priority: entries.choice("shared_priority", &shared, report),
     })
 }
 
@@ -49,15 +55,17 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Option<Bac
     let Some(of) = &draft.backpressure else { return Some(None) };
     let ports = check_ports(of, draft, report);
     check_numbering(of, draft, report);
+    check_shared(of, draft, report);
     let longest_pause = of.longest_pause.or(Span(200_000_000))?;
     check_longest(of, longest_pause, draft.recovery.as_ref(), report);
     Some(Some(Backpressure {
         ports: ports?,
         speed: *of.speed.given()?,
         frames: of.frames.or(PauseFrames::Pfc)?,
-        priority: u8::try_from(of.priority.or(3)?).ok()?,
+        priority: u8::try_from(of.priority.or(PRIORITY)?).ok()?,
         longest_pause,
         stop_lifetime: of.stop_lifetime.or(Span(100_000_000))?,
+        shared_priority: of.shared_priority.or(SharedPriority::Pause)?,
     }))
 }
 
@@ -85,6 +93,37 @@ fn check_numbering(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_
                     number of the gateway's cannot wait without one";
         let remedy = "give a tenant a weight or a rate, or use numbering = \"tunnel\"";
         report.error(of.at, what, remedy);
+    }
+}
+
+/// Whether one tenant that fills its queue may have another wait is to be chosen, not to happen.
+fn check_shared(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) {
+    if let Field::Given(SharedPriority::Police, at) = of.shared_priority
+        && !asked(draft)
+    {
+        let what = "shared_priority = \"police\", and no queues: there is nothing that a tenant could fill";
+        report.error(at, what, "give tenants a weight or a rate, or remove it");
+    }
+    let Some(usual) = of.priority.or(PRIORITY).filter(|_| of.shared_priority.is_absent()) else {
+        return;
+    };
+    let lossless = draft.tenants.iter().filter(|of| of.queue.lossless.or(false) == Some(true));
+    let priority = |tenant: &TenantDraft| tenant.queue.priority.or(usual);
+    let mut seen: Vec<&TenantDraft> = Vec::new();
+    for tenant in lossless {
+        if let Some(earlier) = seen.iter().find(|of| priority(of) == priority(tenant)) {
+            let name = |of: &TenantDraft| quoted(of.name.given().map_or("", String::as_str));
+            let what = format!(
+                "tenants {} and {} have the same priority on the LAN: whoever fills its queue has \
+                 both paused",
+                name(earlier),
+                name(tenant)
+            );
+            let remedy = "give each a priority of its own, or choose shared_priority = \"pause\" or \
+                          \"police\" in [backpressure]";
+            return report.warn(tenant.queue.priority.at(tenant.at), what, remedy);
+        }
+        seen.push(tenant);
     }
 }
 

@@ -244,6 +244,7 @@ pub const BACKPRESSURE: Section = Section {
         optional("priority", "3", "priority on the LAN of tenants that say none"),
         optional("longest_pause", "\"200ms\"", "after so long without a break it is not obeyed"),
         optional("stop_lifetime", "\"100ms\"", "how long a peer is stopped by one message"),
+        optional("shared_priority", "\"pause\"", "what of a tenant that shares its priority"),
     ],
 };
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use tenants::{Backpressure, PauseFrames, Queues, Shape, Tenant, TenantQueue};
+pub use tenants::{Backpressure, PauseFrames, Queues, Shape, SharedPriority, Tenant, TenantQueue};
 
 use crate::mac::Mac;
 use crate::prefix::Prefix;
@@ -39,6 +39,21 @@ pub struct Config {
     pub eal: Vec<String>,
     /// Windows into the running gateway.
     pub control: Control,
+}
+
+impl Config {
+    /// Whether a tenant, by its number, is policed rather than its priority paused, if its queues are
+    /// lossless.
+    #[must_use]
+    pub fn is_policed(&self, tenant: usize) -> bool {
+        let Some(of) = &self.backpressure else { return false };
+        let priority = |tenant: &Tenant| tenant.queue.priority.unwrap_or(of.priority);
+        self.tenants.get(tenant).is_some_and(|one| {
+            let others = self.tenants.iter().enumerate().filter(|(number, _)| *number != tenant);
+            let shares = others.map(|(_, other)| priority(other)).any(|of| of == priority(one));
+            of.shared_priority == SharedPriority::Police && shares
+        })
+    }
 }
 
 /// Windows into a running gateway.

@@ -275,6 +275,27 @@ fn who_holds_whom_back_goes_with_the_rest() {
     let transparent = format!("{BASE}{BACKPRESSURE}")
         .replace(KEY, &format!("{KEY}\nnumbering = \"transparent\""));
     let queues = "[[tenant]]\nname = \"default\"\nweight = 2\n";
+    let lossless = |name: &str, vlan: u16, priority: u8| {
+        format!(
+            "[[tenant]]\nname = \"{name}\"\nvlan = [{vlan}]\nrate = \"1Gbps\"\nlossless = true\n\
+             priority = {priority}\n"
+        )
+    };
+    let of = |section: &str, other: u8| {
+        let tenants = lossless("acme", 7, 3) + &lossless("globex", 8, other);
+        let queues = "[queues]\npool_bytes = \"1GiB\"\n";
+        let text = format!("{BASE}{section}{tenants}{queues}");
+        Config::parse(&text, "", Path::new("")).map(|of| of.warnings)
+    };
+    let warned = what(of(BACKPRESSURE, 3).expect("it is valid"));
+    assert!(warned.contains("\"acme\" and \"globex\" have the same priority"), "{warned}");
+    for choice in ["pause", "police"] {
+        let chosen = format!("{BACKPRESSURE}shared_priority = \"{choice}\"\n");
+        assert_eq!(of(&chosen, 3).expect("it is valid"), []);
+    }
+    assert_eq!(of(BACKPRESSURE, 4).expect("it is valid"), []);
+    let nothing = what(with(&|text| text + "shared_priority = \"police\"\n"));
+    assert!(nothing.contains("no queues"), "{nothing}");
     let is_right = |text: &str| Config::parse(text, "", Path::new("")).is_ok();
     assert!(is_right(&format!("{transparent}{queues}")));
     assert!(is_right(&format!("{BASE}{BACKPRESSURE}").replace("cores = [1]", "cores = [0, 1]")));

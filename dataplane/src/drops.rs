@@ -53,6 +53,8 @@ drop_reasons! {
         "A tenant's queue, or what all queues share, was full, and the queue is not lossless.",
     QueueHeadroom "queue_headroom"
         "A lossless queue's headroom was full: whoever sends to it did not stop in time.",
+    QueuePoliced "queue_policed"
+        "A tenant's queue was full whose senders are not paused: others share their priority.",
     QueuePackets "queue_packets"
         "As many packets waited in queues as may.",
     WanQueueFull "wan_queue_full"

@@ -96,6 +96,7 @@ fn backpressure() -> BackpressureSettings {
     BackpressureSettings {
         ports: vec![Some(pfc), None],
         priorities: vec![3],
+        policed: Vec::new(),
         limits: Limits::default(),
         stops: StopperSettings::default(),
     }

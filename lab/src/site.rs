@@ -222,6 +222,7 @@ fn backpressure(scenario: &Scenario) -> BackpressureSettings {
     BackpressureSettings {
         ports: std::iter::once(Some(pfc)).chain(wan).collect(),
         priorities: tenant::priorities(&scenario.tenants),
+        policed: Vec::new(),
         limits: Limits::default(),
         stops: StopperSettings::default(),
     }

@@ -135,12 +135,10 @@ impl Desk {
         };
         let changes = book.in_force.changes_to(&next);
         let config = next.config();
-        let workers = settings::workers(config);
-        let tenants = config.tenants.iter().enumerate();
-        let concerned =
-            tenants.filter(|(number, _)| changes.iter().any(|change| change.tenant == *number));
+        let concerned = (0..config.tenants.len())
+            .filter(|number| changes.iter().any(|change| change.tenant == *number));
         let queues: Arc<[_]> = concerned
-            .map(|(number, of)| (number as u16, settings::tenant_queues(&of.queue, workers)))
+            .map(|number| (number as u16, settings::tenant_queues(config, number)))
             .collect();
         let taken = if queues.is_empty() { Ok(()) } else { self.order(&queues) };
         let error = match taken {

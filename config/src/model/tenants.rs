@@ -97,6 +97,18 @@ pub struct Backpressure {
     pub longest_pause: Span,
     /// How long a peer is stopped by one message.
     pub stop_lifetime: Span,
+    /// What becomes of a tenant that fills its queue and shares its priority with others.
+    pub shared_priority: SharedPriority,
+}
+
+/// What becomes of a lossless tenant whose queue fills, where others have its priority on the LAN:
+/// PFC knows priorities, and no tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedPriority {
+    /// The priority is paused: all wait, and nobody loses anything.
+    Pause,
+    /// Nobody is paused for it: its own packets are marked, and dropped once its headroom is full.
+    Police,
 }
 
 /// The frames by which ports hold each other back.

@@ -13,6 +13,7 @@
 
 mod settings;
 
+use dataplane::drops::DropReason;
 use dataplane::port::TxQueue;
 use dataplane::time::{Nanos, Time};
 use dataplane::wheel::TimerId;
@@ -21,10 +22,11 @@ use super::control::{self, MESSAGES, Place};
 use super::own::send_short;
 use super::peer::{Peer, Timer};
 use super::team::Member;
+use super::waited::reason;
 use super::{Common, Gateway, QueueEvent, Settings, Toward};
 use crate::backpressure::{self, Change, Stopped, Stopper};
 use crate::pfc::{self, Changed, Claims};
-use crate::queueing::{CLASSES, Class, Crossing};
+use crate::queueing::{CLASSES, Class, Crossing, Refusal};
 use crate::tunnel::control::Draft;
 use crate::tunnel::stops::{StopHeard, Stops as StopItems, StopsHeard};
 use crate::wire::ethernet::{self, MIN_FRAME_LEN};
@@ -51,6 +53,8 @@ pub(super) struct Pauses {
     ports: Box<[Option<Port>]>,
     /// By the tenant's index.
     priorities: Box<[u8]>,
+    /// Likewise: no station is paused for them.
+    policed: Box<[bool]>,
     /// How many peers have each tenant's classes stopped; with queues only.
     stopped: Box<[[u32; CLASSES]]>,
     timer: TimerId,
@@ -115,7 +119,8 @@ impl Pauses {
         let ports = of.ports.iter().map(port).collect();
         let stopped = vec![[0; CLASSES]; of.priorities.len()].into();
         let priorities = of.priorities.clone().into();
-        Some(Self { ports, priorities, stopped, timer, member: None })
+        let policed = of.policed.clone().into();
+        Some(Self { ports, priorities, policed, stopped, timer, member: None })
     }
 
     fn port(&mut self, port: usize) -> Option<&mut Port> {
@@ -149,6 +154,9 @@ impl Pauses {
 
     /// Has the stations of all LAN ports pause a tenant, or lets them go on.
     fn hold(&mut self, tenant: u16, pause: bool) {
+        if self.polices(tenant) {
+            return;
+        }
         let Some(priority) = self.priorities.get(usize::from(tenant)) else { return };
         for (index, port) in self.ports.iter_mut().enumerate() {
             let Some(port) = port else { continue };
@@ -162,6 +170,12 @@ impl Pauses {
                 board.want(member.worker, port.claims.priorities());
             }
         }
+    }
+
+    /// Whether what a tenant's queues before the WAN have no room for is dropped rather than its
+    /// stations paused.
+    fn polices(&self, tenant: u16) -> bool {
+        self.policed.get(usize::from(tenant)).copied().unwrap_or(false)
     }
 
     /// Has the stations told what any worker wants, if this is the one that tells them.
@@ -257,6 +271,15 @@ impl Common {
             self.turn_queues(Toward::Wan, tenant, turn);
         } else if (before != 0) != (after != 0) {
             pauses.hold(tenant, after != 0);
+        }
+    }
+
+    /// Why a packet that a tenant's queue before the WAN does not take is dropped.
+    pub(super) fn refusal(&self, tenant: u16, why: Refusal) -> DropReason {
+        let policed = self.pauses.as_ref().is_some_and(|pauses| pauses.polices(tenant));
+        match why {
+            Refusal::Headroom if policed => DropReason::QueuePoliced,
+            _ => reason(why),
         }
     }
 

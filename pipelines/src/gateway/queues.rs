@@ -22,7 +22,7 @@ use super::team::Member;
 use super::waited::{Delays, Refused, reason};
 use super::{Carry, Common, Gateway, Numbering, QueueSettings, Role, Settings, SettingsError};
 use crate::queueing::{
-    Class, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, Refusal, TenantQueues,
+    Class, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, TenantQueues,
 };
 use crate::tenant::DEFAULT;
 use crate::tunnel::header::HEADER_LEN;
@@ -264,7 +264,7 @@ impl Lines {
         self.events.push_back(QueueEvent { way, tenant, class, crossing });
     }
 
-    fn count_drop(&mut self, tenant: u16, direction: usize, why: Refusal) {
+    fn count_drop(&mut self, tenant: u16, direction: usize, why: DropReason) {
         let known = usize::from(tenant).min(self.refused.len());
         let tenant = if known < self.refused.len() { known } else { usize::from(DEFAULT) };
         if let Some(refused) = self.refused.get_mut(tenant) {
@@ -349,8 +349,9 @@ impl Common {
         match lines.wan.enqueue(tenant, class, departure, bytes, now) {
             Enqueued::Accepted(crossing) => lines.crossed(Toward::Wan, tenant, class, crossing),
             Enqueued::Refused(refusal, departure) => {
-                lines.count_drop(tenant, 0, refusal);
-                self.counters.drops.count(reason(refusal), departure.packet.len());
+                let why = self.refusal(tenant, refusal);
+                self.waiting.0.iter_mut().for_each(|lines| lines.count_drop(tenant, 0, why));
+                self.counters.drops.count(why, departure.packet.len());
             }
         }
     }
@@ -391,7 +392,7 @@ impl Common {
                 true
             }
             Enqueued::Refused(refusal, packet) => {
-                lines.count_drop(tenant, 1, refusal);
+                lines.count_drop(tenant, 1, reason(refusal));
                 self.counters.drops.count(reason(refusal), packet.len());
                 false
             }

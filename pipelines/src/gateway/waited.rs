@@ -65,12 +65,21 @@ impl Delays {
 
 /// Packets that the queues of a tenant did not take, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Refused([u64; 3]);
+pub struct Refused([u64; REFUSALS.len()]);
+
+/// The reasons there are.
+const REFUSALS: [DropReason; 4] = [
+    DropReason::QueueThreshold,
+    DropReason::QueueHeadroom,
+    DropReason::QueuePackets,
+    DropReason::QueuePoliced,
+];
 
 impl Refused {
     #[inline]
-    pub(super) fn add(&mut self, why: Refusal) {
-        self.0[why as usize] += 1;
+    pub(super) fn add(&mut self, why: DropReason) {
+        let counts = self.0.iter_mut().zip(REFUSALS);
+        counts.filter(|(_, reason)| *reason == why).for_each(|(count, _)| *count += 1);
     }
 
     /// All of them.
@@ -81,8 +90,7 @@ impl Refused {
 
     /// Reasons and packets, those that occurred.
     pub fn seen(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        let all = [Refusal::Threshold, Refusal::Headroom, Refusal::Packets];
-        all.into_iter().map(reason).zip(self.0).filter(|(_, count)| *count > 0)
+        REFUSALS.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
     }
 }
 
@@ -133,7 +141,7 @@ mod tests {
     fn refusals_have_the_names_of_their_drops() {
         let mut refused = Refused::default();
         for why in [Refusal::Packets, Refusal::Headroom, Refusal::Packets] {
-            refused.add(why);
+            refused.add(reason(why));
         }
         let seen: Vec<_> = refused.seen().collect();
         assert_eq!(seen, [(DropReason::QueueHeadroom, 1), (DropReason::QueuePackets, 2)]);

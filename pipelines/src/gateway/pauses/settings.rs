@@ -23,6 +23,10 @@ pub struct BackpressureSettings {
     /// The priority of each tenant, in their order, 0 to 7; of all packets, if none are told apart.
     /// Tenants with the same one are paused together: whose hosts do not want that have one alone.
     pub priorities: Vec<u8>,
+    /// Tenants that are policed, in their order; empty: none. For them no station is paused: what
+    /// their queues before the WAN have no room for is dropped. For lossless ones that share a
+    /// priority, if others are not to wait for them; with queues only.
+    pub policed: Vec<bool>,
     /// How long a station may pause a priority without a break. A peer may stop a tenant, and a
     /// station be paused, for twice as long: both follow from that.
     pub limits: Limits,
@@ -53,6 +57,9 @@ impl BackpressureSettings {
             return fail("each tenant must have a priority from 0 to 7");
         }
         let is_transparent = |peer: &PeerSettings| peer.numbering != Numbering::Tunnel;
+        if self.policed.iter().any(|of| *of) && settings.queues.is_none() {
+            return fail("without queues there is nothing to police");
+        }
         if settings.peers.iter().any(is_transparent) && settings.queues.is_none() {
             return fail("it needs tunnel numbering or queues: nothing else can wait");
         }

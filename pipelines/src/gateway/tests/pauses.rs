@@ -8,7 +8,7 @@ use super::properties::Dice;
 use super::*;
 use crate::backpressure::{self, Limits, StopperSettings};
 use crate::pfc::Mode;
-use crate::queueing::{TenantQueues, Thresholds};
+use crate::queueing::{Marking, Rate, TenantQueues, Thresholds};
 use crate::tenant::{Match, TenantSettings};
 use crate::wire::ethernet::{self, MAC_CONTROL};
 use crate::wire::pfc::{MacControl, Priorities};
@@ -35,6 +35,7 @@ pub(super) fn may_pause(settings: &mut Settings) {
     settings.backpressure = Some(BackpressureSettings {
         ports: vec![Some(pfc), None],
         priorities: vec![0, ACME.1, GLOBEX.1],
+        policed: Vec::new(),
         limits: Limits { longest: LIMIT, rest: LIMIT },
         stops: StopperSettings::default(),
     });
@@ -315,6 +316,45 @@ fn a_peer_that_holds_nobody_back_says_so() {
     assert_eq!(bed.counters(0).drops.packets(DropReason::LinkLocalControl), 1);
 }
 
+/// Two tenants of one priority: the one whose queue fills has nobody wait, and loses what is more.
+#[test]
+fn a_policed_tenant_drops_its_own_and_pauses_nobody() {
+    let mut bed = Bed::up(|settings| {
+        may_pause_and_wait(settings);
+        let backpressure = settings.backpressure.as_mut().expect("some");
+        backpressure.priorities = vec![0, ACME.1, ACME.1];
+        backpressure.policed = vec![false, true, true];
+        let queues = settings.queues.as_mut().expect("some");
+        queues.tenants[1].rate = Some(Rate { bits_per_second: 8_000_000, burst_bytes: 1_000 });
+        queues.tenants[1].thresholds.iter_mut().for_each(|of| of.alpha = 1);
+        let thresholds = queues.tenants[1].thresholds[1];
+        let (min, max) = (thresholds.xon, thresholds.xoff);
+        queues.tenants[1].marking = Some(Marking { min, max, most: 1_000, notify: None });
+    });
+    for number in 0..200 {
+        for vlan in [ACME.0, GLOBEX.0] {
+            let mut frame = queues::write(vlan, number);
+            // ECN-capable: the ICRC leaves the field out, and the checksum is not looked at.
+            frame[19] |= ecn::ECT_0;
+            let now = bed.now;
+            bed.sides[0].receive(LAN, &frame, now);
+        }
+    }
+    bed.run(SECOND / 2, &mut perfect);
+    assert_eq!(told(&bed, 0, ACME.1), None, "nobody is paused");
+    assert_eq!(queues::arrived(&bed, GLOBEX.0), (0..200).collect::<Vec<_>>());
+    let (acme, policed) = (
+        queues::arrived(&bed, ACME.0).len() as u64,
+        bed.counters(0).drops.packets(DropReason::QueuePoliced),
+    );
+    assert_eq!(acme + policed, 200);
+    assert!(policed > 50, "{policed}");
+    let refused = bed.sides[0].gateway.queue_refusals(1)[0];
+    assert_eq!(refused.seen().collect::<Vec<_>>(), [(DropReason::QueuePoliced, policed)]);
+    let marked = bed.sides[0].gateway.queue_status(1, bed.now)[0].marked;
+    assert!(marked > 0 && marked < 200, "told first: {marked}");
+}
+
 /// Where PSNs are the numbers, packets wait in queues alone.
 #[test]
 fn in_transparent_mode_queues_wait_and_speak() {
@@ -365,6 +405,7 @@ fn settings_that_cannot_be_are_refused() {
     assert!(refused(&|_, of| of.priorities[1] = 8));
     assert!(refused(&|_, of| of.priorities.truncate(2)));
     assert!(refused(&|_, of| of.limits.longest = SECOND));
+    assert!(refused(&|_, of| of.policed = vec![false, true, false]));
     assert!(refused(&|settings, _| settings.tenants[1].name = "globex".into()));
     assert!(refused(&|settings, _| {
         settings.peers[0].numbering = Numbering::Transparent { check_icrc: true };
