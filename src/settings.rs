@@ -10,7 +10,7 @@ use pipelines::backpressure::{Limits, StopperSettings};
 use pipelines::flows::Threshold;
 use pipelines::gateway as gw;
 use pipelines::pfc::Mode;
-use pipelines::queueing::{CLASSES, Marking, Rate, TenantQueues, Thresholds};
+use pipelines::queueing::{CLASSES, Classes, Marking, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 use pipelines::tunnel::outer::MAX_OVERHEAD;
 
@@ -64,17 +64,31 @@ fn backpressure(of: &Backpressure, config: &Config) -> gw::BackpressureSettings 
         rate: of.speed.0,
     };
     let ports = 0..config.ports.len();
-    let priority = |tenant: &Tenant| tenant.queue.priority.unwrap_or(of.priority);
-    let priorities = match config.tenants.as_slice() {
-        [] => vec![of.priority],
-        tenants => tenants.iter().map(priority).collect(),
-    };
+    let tenants = config.tenants.len().max(1);
     gw::BackpressureSettings {
         ports: ports.map(|port| of.ports.contains(&port).then_some(pfc)).collect(),
-        priorities,
-        policed: (0..config.tenants.len()).map(|tenant| config.is_policed(tenant)).collect(),
+        priorities: (0..tenants).map(|tenant| priorities(config, of, tenant)).collect(),
+        policed: config.policed(),
         limits: Limits { longest: of.longest_pause.0, rest: of.longest_pause.0 },
         stops: StopperSettings { lifetime: of.stop_lifetime.0, ..StopperSettings::default() },
+    }
+}
+
+/// The priorities of a tenant's classes. Its signalling goes by that which the tenant has, or all have.
+fn priorities(config: &Config, of: &Backpressure, tenant: usize) -> [u8; CLASSES] {
+    let own = config.tenants.get(tenant).and_then(|tenant| tenant.queue.priority);
+    let mut priorities = [own.unwrap_or(of.priority); CLASSES];
+    for (to, from) in priorities.iter_mut().skip(1).zip(config.priorities(tenant)) {
+        *to = from;
+    }
+    priorities
+}
+
+/// Which packets are of which class.
+fn classes(config: &Config) -> Classes {
+    match config.classes.as_slice() {
+        [] => Classes::default(),
+        classes => Classes::new(&classes.iter().map(|of| of.dscp.clone()).collect::<Vec<_>>()),
     }
 }
 
@@ -111,12 +125,12 @@ fn queues(config: &Config) -> Option<gw::QueueSettings> {
     let of = config.queues?;
     let workers = workers(config);
     let rate = |shape: Option<Shape>| shape.map(|shape| shaped(shape, workers));
-    let mut tenants: Vec<_> =
-        (0..config.tenants.len()).map(|of| tenant_queues(config, of)).collect();
+    let mut tenants = tenant_queues(config, |_| true);
     if tenants.is_empty() {
-        tenants.push(queue(&TenantQueue::default(), workers));
+        tenants.push(queue(config, &TenantQueue::default()));
     }
     Some(gw::QueueSettings {
+        classes: classes(config),
         pool_bytes: of.pool_bytes.0,
         packets: of.packets,
         port_rates: config.ports.iter().map(|port| rate(port.rate)).collect(),
@@ -129,23 +143,27 @@ fn workers(config: &Config) -> u64 {
     config.workers.cores.len().max(1) as u64
 }
 
-/// The queues of a tenant, by its number, at one worker. Whoever is policed is told first: its packets
-/// are marked from where its queue would have said stop.
-pub(crate) fn tenant_queues(config: &Config, tenant: usize) -> TenantQueues {
-    let of = config.tenants.get(tenant).map(|tenant| tenant.queue.clone()).unwrap_or_default();
-    let mut queues = queue(&of, workers(config));
-    if let (true, None, Some((xoff, xon))) = (config.is_policed(tenant), queues.marking, of.xoff) {
-        queues.marking = Some(Marking { min: xon.0, max: xoff.0, most: 1_000, notify: None });
-    }
-    queues
+/// The queues of tenants that are `wanted`, by their number, at one worker. Whoever is policed is told
+/// first: its packets are marked from where its queue would have said stop.
+pub(crate) fn tenant_queues(config: &Config, wanted: impl Fn(usize) -> bool) -> Vec<TenantQueues> {
+    let told = |(tenant, policed): (&Tenant, bool)| {
+        let mut queues = queue(config, &tenant.queue);
+        if let (true, None, Some((xoff, xon))) = (policed, queues.marking, tenant.queue.xoff) {
+            queues.marking = Some(Marking { min: xon.0, max: xoff.0, most: 1_000, notify: None });
+        }
+        queues
+    };
+    let tenants = config.tenants.iter().zip(config.policed()).enumerate();
+    tenants.filter(|(number, _)| wanted(*number)).map(|(_, of)| told(of)).collect()
 }
 
 /// A tenant's queues at one of so many workers.
-fn queue(of: &TenantQueue, workers: u64) -> TenantQueues {
+fn queue(config: &Config, of: &TenantQueue) -> TenantQueues {
+    let workers = workers(config);
     TenantQueues {
         weight: of.weight,
         rate: of.rate.map(|shape| shaped(shape, workers)),
-        thresholds: thresholds(of),
+        thresholds: thresholds(of, config.classes.len()),
         marking: of.marking.map(|of| Marking {
             min: of.min.0,
             max: of.max.0,
@@ -163,13 +181,13 @@ fn shaped(shape: Shape, workers: u64) -> Rate {
 }
 
 /// What a tenant's queues may hold, by class: signalling is little, and never stopped.
-fn thresholds(of: &TenantQueue) -> [Thresholds; CLASSES] {
+fn thresholds(of: &TenantQueue, classes: usize) -> [Thresholds; CLASSES] {
     let alpha = of.alpha * 256 / 100;
     let (xoff, xon) =
         of.xoff.map_or((Thresholds::NEVER, Thresholds::NEVER), |(off, on)| (off.0, on.0));
     let data = Thresholds { reserved: of.reserved.0, alpha, headroom: of.headroom.0, xoff, xon };
-    let signalling = Thresholds::lossy(256);
-    [signalling, data, data]
+    let classes = if classes == 0 { 2 } else { classes };
+    TenantQueues::per_class(Thresholds::lossy(256), data, classes)
 }
 
 fn prefix(prefix: &Prefix) -> gw::Prefix {
@@ -361,17 +379,30 @@ mod tests {
         let mut config = config::Config::parse(example, "example.toml", dir).expect("valid").config;
         config.tenants[1].queue.xoff =
             Some((config::units::Bytes(2_000), config::units::Bytes(1_000)));
-        assert_eq!(tenant_queues(&config, 1).marking, None);
+        assert_eq!(tenant_queues(&config, |of| of == 1)[0].marking, None);
         let backpressure = config.backpressure.as_mut().expect("the example has it");
         backpressure.shared_priority = config::model::SharedPriority::Police;
         let macs = macs(&config).expect("the example has them");
         let policed = |config: &Config| gateway(config, &macs).backpressure.map(|of| of.policed);
         assert_eq!(policed(&config), Some(vec![true, true]), "both have the usual priority");
-        let marking = tenant_queues(&config, 1).marking.expect("marked");
+        let marking = tenant_queues(&config, |of| of == 1)[0].marking.expect("marked");
         assert_eq!((marking.min, marking.max, marking.most), (1_000, 2_000, 1_000));
         config.tenants[1].queue.priority = Some(5);
         assert_eq!(policed(&config), Some(vec![false, false]));
-        assert_eq!(tenant_queues(&config, 1).marking, None);
+        assert_eq!(tenant_queues(&config, |of| of == 1)[0].marking, None);
+    }
+
+    #[test]
+    fn classes_have_the_priorities_that_are_said() {
+        let example = config::Config::example();
+        let dir = std::path::Path::new(".");
+        let mut config = config::Config::parse(example, "example.toml", dir).expect("valid").config;
+        assert_eq!(classes(&config), Classes::default(), "the example shows what there is without");
+        let macs = macs(&config).expect("the example has them");
+        config.classes[0].priority = Some(5);
+        config.tenants[1].queue.priority = Some(6);
+        let told = gateway(&config, &macs).backpressure.expect("the example has it").priorities;
+        assert_eq!((told[0][..3].to_vec(), told[1]), (vec![3, 5, 3], [6; CLASSES]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use dataplane::time::Time;
 use pipelines::queueing::{
-    CLASSES, Class, Dequeued, Enqueued, Queues, QueuesSettings, Rate, TenantQueues, Thresholds,
+    Class, Dequeued, Enqueued, Queues, QueuesSettings, Rate, TenantQueues, Thresholds,
 };
 
 /// Bytes of a packet.
@@ -36,7 +36,7 @@ impl Load {
         let tenant = TenantQueues {
             weight: 1,
             rate: shaped.then(|| Rate::of(Rate::FASTEST)),
-            thresholds: [lossless; CLASSES],
+            thresholds: TenantQueues::per_class(lossless, lossless, 2),
             marking: None,
         };
         let settings = QueuesSettings {
@@ -71,7 +71,7 @@ impl Load {
     fn put(&mut self) {
         let tenant = self.next;
         self.next = if tenant + 1 == self.tenants { 0 } else { tenant + 1 };
-        let put = self.queues.enqueue(tenant, Class::Bulk, 7, PACKET, self.now);
+        let put = self.queues.enqueue(tenant, Class::BULK, 7, PACKET, self.now);
         assert!(matches!(put, Enqueued::Accepted(None)), "there is room");
     }
 }

@@ -104,6 +104,14 @@ fn check_shared(of: &BackpressureDraft, draft: &Draft, report: &mut Report<'_>) 
         let what = "shared_priority = \"police\", and no queues: there is nothing that a tenant could fill";
         report.error(at, what, "give tenants a weight or a rate, or remove it");
     }
+    if let Some((at, false)) = draft.classes.iter().find_map(|class| match class.priority {
+        Field::Given(_, at) => Some((at, asked(draft))),
+        _ => None,
+    }) {
+        let what =
+            "a class with a \"priority\", and no queues: without them a tenant has one priority";
+        report.error(at, what, "give tenants a weight or a rate, or remove it");
+    }
     let Some(usual) = of.priority.or(PRIORITY).filter(|_| of.shared_priority.is_absent()) else {
         return;
     };

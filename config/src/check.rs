@@ -9,6 +9,7 @@ use crate::check_queues::{check_queues, shape};
 use crate::check_sizes::check_mtus;
 use crate::check_srv6::check_srv6;
 use crate::check_tenants::check_tenants;
+use crate::classes::check_classes;
 use crate::diagnostic::{Report, nearest, quoted};
 use crate::document::Field;
 use crate::draft::{DEFAULT_UDP_PORT, Draft, PortDraft};
@@ -19,6 +20,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     unique("port", draft.ports.iter().map(|port| &port.name), report);
     unique("peer", draft.peers.iter().map(|peer| &peer.name), report);
     unique("path", draft.paths.iter().map(|path| &path.name), report);
+    unique("class", draft.classes.iter().map(|class| &class.name), report);
     unique("tenant", draft.tenants.iter().map(|tenant| &tenant.name), report);
     check_udp_ports(draft, report);
     both_roles(&draft.ports, report);
@@ -26,6 +28,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
     check_drivers(draft, report);
     let peers = check_peers(draft, report);
     check_recovery(draft, report);
+    let classes = check_classes(draft, report);
     let (queues, tenant_queues) = check_queues(draft, report);
     let tenants = check_tenants(draft, tenant_queues, report);
     let backpressure = backpressure::check(draft, report);
@@ -39,6 +42,7 @@ pub(crate) fn check(draft: &Draft, report: &mut Report<'_>) -> Option<Config> {
         peers: peers.into_iter().collect::<Option<_>>()?,
         recovery: draft.recovery.clone()?,
         flows: draft.flows.clone()?,
+        classes: classes?,
         tenants: tenants?,
         backpressure: backpressure?,
         queues: queues?,

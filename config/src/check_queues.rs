@@ -18,8 +18,8 @@ const ETHERNET: u64 = 18 + 4;
 /// Bytes of frames that may wait each way, and packets, if the section does not say.
 pub(crate) const POOL: Bytes = Bytes(64 << 20);
 pub(crate) const PACKETS: u32 = 16_384;
-/// Classes of a tenant whose queues have its thresholds: latency and bulk.
-const CLASSES: u64 = 2;
+/// Classes of data if none are given: latency and bulk.
+const CLASSES: usize = 2;
 /// Of what is free, in per cent, a queue may have as much as is left.
 const ALPHA: u32 = 100;
 
@@ -54,17 +54,18 @@ fn check_pool(
         None => (POOL, PACKETS),
         Some(of) => (of.pool_bytes.or(POOL)?, of.packets.or(PACKETS)?),
     };
+    let classes = if draft.classes.is_empty() { CLASSES } else { draft.classes.len() };
     let mut own = 0u64;
     for queue in tenants {
         let queue = queue.as_ref()?;
         let each = queue.reserved.0.saturating_add(queue.headroom.0);
-        own = own.saturating_add(each.saturating_mul(CLASSES));
+        own = own.saturating_add(each.saturating_mul(classes as u64));
     }
     if own > pool_bytes.0 {
         let at = draft.queues.as_ref().map_or(0, |of| of.pool_bytes.at(of.at));
         let own = Bytes(own.checked_next_multiple_of(1 << 20).unwrap_or(own));
         let what = format!(
-            "the pool of the queues has {pool_bytes}; what is reserved of it and headroom, for two \
+            "the pool of the queues has {pool_bytes}; what is reserved of it and headroom, for {classes} \
              classes of each tenant, are {own}"
         );
         let remedy = format!("write pool_bytes = \"{own}\" or more in [queues]");

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::backpressure::BackpressureDraft;
+use crate::classes::ClassDraft;
 use crate::document::Field;
 use crate::mac::Mac;
 use crate::model::{
@@ -24,6 +25,7 @@ pub(crate) struct Draft {
     pub(crate) recovery: Option<Recovery>,
     pub(crate) recovery_at: RecoveryPlaces,
     pub(crate) flows: Option<Flows>,
+    pub(crate) classes: Vec<ClassDraft>,
     pub(crate) tenants: Vec<TenantDraft>,
     pub(crate) backpressure: Option<BackpressureDraft>,
     pub(crate) queues: Option<QueuesDraft>,

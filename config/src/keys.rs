@@ -223,6 +223,17 @@ pub const TENANT: Section = Section {
     ],
 };
 
+/// A class of tenants' data.
+pub const CLASS: Section = Section {
+    name: "class",
+    many: true,
+    keys: &[
+        required("name", "\"latency\"", "name in messages"),
+        optional("dscp", "[46]", "its code points; the last class has the rest"),
+        optional("priority", "4", "its priority on the LAN, of tenants that say none"),
+    ],
+};
+
 /// Where packets wait for their turn.
 pub const QUEUES: Section = Section {
     name: "queues",
@@ -266,7 +277,7 @@ pub const CONTROL: Section = Section {
 };
 
 /// All sections, in the order of the example.
-pub const SECTIONS: [Section; 12] = [
+pub const SECTIONS: [Section; 13] = [
     GATEWAY,
     WORKERS,
     PORT,
@@ -275,6 +286,7 @@ pub const SECTIONS: [Section; 12] = [
     RECOVERY,
     FLOWS,
     TENANT,
+    CLASS,
     QUEUES,
     BACKPRESSURE,
     DPDK,

@@ -15,6 +15,7 @@ mod check_queues;
 mod check_sizes;
 mod check_srv6;
 mod check_tenants;
+mod classes;
 pub mod diagnostic;
 pub mod document;
 mod draft;

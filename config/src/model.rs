@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use crate::classes::DataClass;
 pub use tenants::{Backpressure, PauseFrames, Queues, Shape, SharedPriority, Tenant, TenantQueue};
 
 use crate::mac::Mac;
@@ -28,6 +29,8 @@ pub struct Config {
     pub recovery: Recovery,
     /// How flows are followed.
     pub flows: Flows,
+    /// The classes of tenants' data, the most urgent first; empty: latency and bulk.
+    pub classes: Vec<DataClass>,
     /// Those whose packets are told apart, in the order in which they match: the first is
     /// `default`, which has what is nobody else's. Empty: none are told apart.
     pub tenants: Vec<Tenant>,
@@ -42,17 +45,39 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether a tenant, by its number, is policed rather than its priority paused, if its queues are
-    /// lossless.
+    /// For each tenant, whether it is policed rather than its priority paused, if its queues are
+    /// lossless: it has a priority that another has, too, and that is what is chosen.
     #[must_use]
-    pub fn is_policed(&self, tenant: usize) -> bool {
-        let Some(of) = &self.backpressure else { return false };
-        let priority = |tenant: &Tenant| tenant.queue.priority.unwrap_or(of.priority);
-        self.tenants.get(tenant).is_some_and(|one| {
-            let others = self.tenants.iter().enumerate().filter(|(number, _)| *number != tenant);
-            let shares = others.map(|(_, other)| priority(other)).any(|of| of == priority(one));
-            of.shared_priority == SharedPriority::Police && shares
-        })
+    pub fn policed(&self) -> Vec<bool> {
+        let chosen = self.backpressure.as_ref().map(|of| of.shared_priority);
+        if chosen != Some(SharedPriority::Police) {
+            return vec![false; self.tenants.len()];
+        }
+        let of_each: Vec<u8> = (0..self.tenants.len())
+            .map(|tenant| self.priorities(tenant).iter().fold(0, |bits, of| bits | 1 << of))
+            .collect();
+        let is_shared =
+            |priority: u8| of_each.iter().filter(|of| *of >> priority & 1 == 1).count() > 1;
+        let shared = (0..8).fold(0, |bits, of| bits | u8::from(is_shared(of)) << of);
+        of_each.iter().map(|of| of & shared != 0).collect()
+    }
+
+    /// The priorities on the LAN of a tenant's classes of data, the tenant by its number: its own, or
+    /// each class's, or what `[backpressure]` says. Empty without that.
+    #[must_use]
+    pub fn priorities(&self, tenant: usize) -> Vec<u8> {
+        let Some(of) = &self.backpressure else { return Vec::new() };
+        let own = self.tenants.get(tenant).and_then(|tenant| tenant.queue.priority);
+        let priority = |class: &Option<u8>| own.or(*class).unwrap_or(of.priority);
+        self.class_priorities().iter().map(priority).collect()
+    }
+
+    /// What each class of data says of its priority.
+    fn class_priorities(&self) -> Vec<Option<u8>> {
+        match self.classes.as_slice() {
+            [] => vec![None; 2],
+            classes => classes.iter().map(|class| class.priority).collect(),
+        }
     }
 }
 

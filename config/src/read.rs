@@ -9,14 +9,15 @@ use toml_edit::{Table, Value};
 
 use crate::backpressure;
 use crate::check_driver::default_buffer_bytes;
+use crate::classes::read_class;
 use crate::diagnostic::{Report, quoted};
 use crate::document::{Entries, Field, check_sections, occurrences, within};
 use crate::draft::{
     Draft, DriverName, GatewayDraft, PeerDraft, PortDraft, RecoveryPlaces, WorkersDraft,
 };
 use crate::keys::{
-    CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, QUEUES, RECOVERY, SECTIONS, Section, TENANT,
-    WORKERS,
+    CLASS, CONTROL, DPDK, FLOWS, GATEWAY, PATH, PEER, PORT, QUEUES, RECOVERY, SECTIONS, Section,
+    TENANT, WORKERS,
 };
 use crate::mac::Mac;
 use crate::model::{
@@ -64,6 +65,7 @@ pub(crate) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Draf
             hold_packets: recovery_at("hold_packets"),
         },
         flows: read_flows(occurrences(root, &FLOWS, report).first(), report),
+        classes: read_all(root, &CLASS, MAX_SECTIONS, report, read_class),
         tenants: read_all(root, &TENANT, MAX_TENANTS, report, read_tenant),
         backpressure: backpressure::read(root, report),
         queues: queues.first().map(|queues| read_queues_section(queues, report)),

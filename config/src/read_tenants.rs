@@ -25,7 +25,7 @@ pub(crate) fn read_tenant(entries: &Entries<'_>, report: &mut Report<'_>) -> Ten
         vlan: read_numbers(entries, "vlan", &VLANS, "[100]", report),
         prefixes: read_prefixes(entries, report),
         p_keys: read_numbers(entries, "p_keys", &P_KEYS, "[0x8001]", report),
-        dscp: read_numbers(entries, "dscp", &DSCP, "[26]", report),
+        dscp: read_dscp(entries, report),
         ports: read_words(entries, "ports", "[\"lan0\"]", report),
         replay_bytes: entries.quantity("replay_bytes", MEMORY, report),
         hold_bytes: entries.quantity("hold_bytes", MEMORY, report),
@@ -74,6 +74,11 @@ pub(crate) fn read_queues_section(entries: &Entries<'_>, report: &mut Report<'_>
         pool_bytes: entries.quantity("pool_bytes", MEMORY, report),
         packets: entries.count("packets", 64..=1 << 20, report),
     }
+}
+
+/// Code points.
+pub(crate) fn read_dscp(entries: &Entries<'_>, report: &mut Report<'_>) -> Field<Vec<u32>> {
+    read_numbers(entries, "dscp", &DSCP, "[26]", report)
 }
 
 /// A list of numbers within bounds.

@@ -252,6 +252,29 @@ fn files_that_are_no_configuration() {
     assert_eq!(Config::load(&path).unwrap().warnings, []);
 }
 
+#[test]
+fn classes_share_no_code_point_and_the_last_one_has_the_rest() {
+    let class = |name: &str, keys: &str| format!("[[class]]\nname = \"{name}\"\n{keys}\n");
+    let with = |text: String| Config::parse(&format!("{BASE}{text}"), "", Path::new(""));
+    let what = |text: String| match with(text) {
+        Err(errors) => errors.to_string(),
+        Ok(_) => panic!("it is valid"),
+    };
+    let right = class("gold", "dscp = [46, 34]\npriority = 4") + &class("rest", "");
+    let classes = with(right).expect("it is valid").config.classes;
+    assert_eq!(classes.len(), 2);
+    assert_eq!((&classes[0].dscp[..], classes[0].priority), (&[46, 34][..], Some(4)));
+    assert!(classes[1].dscp.is_empty());
+    let twice = what(class("gold", "dscp = [46]") + &class("silver", "dscp = [34, 46]"));
+    assert!(twice.contains("code point 46 is the class \"gold\"'s"), "{twice}");
+    let none = what(class("gold", "") + &class("rest", ""));
+    assert!(none.contains("\"gold\" has no code point"), "{none}");
+    let many = (0..8).map(|of| class(&format!("c{of}"), &format!("dscp = [{of}]"))).collect();
+    assert!(what(many).contains("there are 7 at most"));
+    let same = what(class("gold", "dscp = [1]") + &class("gold", ""));
+    assert!(same.contains("a class \"gold\""), "{same}");
+}
+
 const BACKPRESSURE: &str = "[backpressure]\nports = [\"lan0\"]\nspeed = \"100Gbps\"\n";
 
 #[test]
@@ -296,6 +319,8 @@ fn who_holds_whom_back_goes_with_the_rest() {
     assert_eq!(of(BACKPRESSURE, 4).expect("it is valid"), []);
     let nothing = what(with(&|text| text + "shared_priority = \"police\"\n"));
     assert!(nothing.contains("no queues"), "{nothing}");
+    let class = what(with(&|text| text + "[[class]]\nname = \"one\"\npriority = 4\n"));
+    assert!(class.contains("no queues"), "{class}");
     let is_right = |text: &str| Config::parse(text, "", Path::new("")).is_ok();
     assert!(is_right(&format!("{transparent}{queues}")));
     assert!(is_right(&format!("{BASE}{BACKPRESSURE}").replace("cores = [1]", "cores = [0, 1]")));

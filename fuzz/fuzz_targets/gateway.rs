@@ -22,7 +22,7 @@ use pipelines::gateway::{
     RecoverySettings, Role, Segments, Settings, Sharing, Ttl,
 };
 use pipelines::pfc::Mode;
-use pipelines::queueing::{CLASSES, Marking, TenantQueues, Thresholds};
+use pipelines::queueing::{CLASSES, Classes, Marking, TenantQueues, Thresholds};
 
 const LAN: usize = 0;
 const WAN: usize = 1;
@@ -95,7 +95,7 @@ fn backpressure() -> BackpressureSettings {
     let pfc = PfcSettings { mode: Mode::Pfc, quanta: u16::MAX, rate: 1_000_000_000 };
     BackpressureSettings {
         ports: vec![Some(pfc), None],
-        priorities: vec![3],
+        priorities: vec![[3; CLASSES]],
         policed: Vec::new(),
         limits: Limits::default(),
         stops: StopperSettings::default(),
@@ -107,8 +107,9 @@ fn queues() -> QueueSettings {
     let thresholds =
         Thresholds { reserved: 0, alpha: 500, headroom: 4_096, xoff: 4_096, xon: 2_048 };
     let marking = Some(Marking { min: 1_024, max: 8_192, most: 500, notify: Some(MILLISECOND) });
-    let tenant = TenantQueues { weight: 1, rate: None, thresholds: [thresholds; CLASSES], marking };
+    let tenant = TenantQueues { weight: 1, rate: None, thresholds: TenantQueues::per_class(thresholds, thresholds, 2), marking };
     QueueSettings {
+        classes: Classes::default(),
         pool_bytes: 128 << 10,
         packets: 1 << 6,
         port_rates: vec![None, None],

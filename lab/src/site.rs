@@ -18,6 +18,7 @@ use pipelines::gateway::{
     Role, Settings, SettingsError, Ttl,
 };
 use pipelines::pfc::Mode;
+use pipelines::queueing::CLASSES;
 
 use crate::hosts::PFC_RATE;
 use crate::random::Random;
@@ -221,7 +222,10 @@ fn backpressure(scenario: &Scenario) -> BackpressureSettings {
     let wan = scenario.paths.iter().map(|_| None);
     BackpressureSettings {
         ports: std::iter::once(Some(pfc)).chain(wan).collect(),
-        priorities: tenant::priorities(&scenario.tenants),
+        priorities: tenant::priorities(&scenario.tenants)
+            .into_iter()
+            .map(|of| [of; CLASSES])
+            .collect(),
         policed: Vec::new(),
         limits: Limits::default(),
         stops: StopperSettings::default(),

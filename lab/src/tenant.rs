@@ -7,7 +7,7 @@ use config::advice;
 use config::prefix::Prefix;
 use config::units::{Bytes, Rate as Bits, Span};
 use pipelines::gateway::{self, QueueSettings};
-use pipelines::queueing::{CLASSES, Class, Marking, Rate, TenantQueues, Thresholds};
+use pipelines::queueing::{Classes, Marking, Rate, TenantQueues, Thresholds};
 use pipelines::tenant::{Match, TenantSettings};
 
 use crate::pause::PRIORITY;
@@ -214,7 +214,13 @@ pub(crate) fn queues(
     });
     let lan = lan_rate.map(|Bits(rate)| Rate::of(rate));
     let port_rates = [lan].into_iter().chain(std::iter::repeat_n(wan, wan_ports)).collect();
-    Some(QueueSettings { pool_bytes: POOL, packets: PACKETS, port_rates, tenants: all })
+    Some(QueueSettings {
+        classes: Classes::default(),
+        pool_bytes: POOL,
+        packets: PACKETS,
+        port_rates,
+        tenants: all,
+    })
 }
 
 impl TenantScenario {
@@ -268,8 +274,7 @@ impl TenantScenario {
                 Thresholds { reserved: 0, alpha: ALPHA, headroom, xoff, xon: xoff / 2 }
             }
         };
-        let mut thresholds = [data; CLASSES];
-        thresholds[Class::Signalling as usize] = Thresholds::lossy(ALPHA);
+        let thresholds = TenantQueues::per_class(Thresholds::lossy(ALPHA), data, 2);
         let rate = self.rate.map(|Bits(rate)| Rate::of(rate));
         TenantQueues { weight: self.weight.unwrap_or(1), rate, thresholds, marking: self.marking() }
     }
@@ -277,6 +282,8 @@ impl TenantScenario {
 
 #[cfg(test)]
 mod tests {
+    use pipelines::queueing::Class;
+
     use super::*;
 
     #[test]
@@ -317,7 +324,7 @@ mod tests {
         assert_eq!(advised("a,dscp=1,weight=2"), None);
         let tenants = ["a,dscp=1,xoff=1MiB".parse().unwrap()];
         let found = queues(&tenants, (None, None), std::slice::from_ref(&path)).unwrap();
-        let bulk = found.tenants[1].thresholds[Class::Bulk as usize];
+        let bulk = found.tenants[1].thresholds[Class::BULK.index()];
         assert_eq!((bulk.headroom, bulk.xoff), (6_122 << 10, 1 << 20));
     }
 

@@ -135,10 +135,11 @@ impl Desk {
         };
         let changes = book.in_force.changes_to(&next);
         let config = next.config();
-        let concerned = (0..config.tenants.len())
-            .filter(|number| changes.iter().any(|change| change.tenant == *number));
+        let is_concerned = |number: usize| changes.iter().any(|change| change.tenant == number);
+        let concerned = (0..config.tenants.len()).filter(|number| is_concerned(*number));
         let queues: Arc<[_]> = concerned
-            .map(|number| (number as u16, settings::tenant_queues(config, number)))
+            .map(|number| number as u16)
+            .zip(settings::tenant_queues(config, is_concerned))
             .collect();
         let taken = if queues.is_empty() { Ok(()) } else { self.order(&queues) };
         let error = match taken {

@@ -34,7 +34,7 @@ use crate::wire::pfc::{DESTINATION, MacControl};
 
 pub use settings::{BackpressureSettings, PfcSettings};
 
-/// All classes of a tenant: priorities tell tenants apart, not a tenant's classes.
+/// All classes of a tenant: without queues they are not told apart.
 const ALL: u8 = u8::MAX;
 
 /// A LAN port that speaks priority flow control. Of several workers, one speaks.
@@ -51,8 +51,8 @@ struct Port {
 pub(super) struct Pauses {
     /// By the port's index; `None` where it is not spoken.
     ports: Box<[Option<Port>]>,
-    /// By the tenant's index.
-    priorities: Box<[u8]>,
+    /// By the tenant's index, then by class.
+    priorities: Box<[[u8; CLASSES]]>,
     /// Likewise: no station is paused for them.
     policed: Box<[bool]>,
     /// How many peers have each tenant's classes stopped; with queues only.
@@ -90,6 +90,12 @@ pub struct StopStatus {
     pub heard: backpressure::Heard,
     /// A peer has it stopped now.
     pub is_stopped: bool,
+}
+
+/// The classes, a bit each, whose priority is one of these.
+fn classes_of(priorities: &[u8; CLASSES], paused: u8) -> u8 {
+    let bits = (0..).zip(priorities).map(|(class, of)| (paused >> of & 1) << class);
+    bits.fold(0, |all, bit| all | bit)
 }
 
 impl Port {
@@ -132,7 +138,7 @@ impl Pauses {
     fn holds_back(&self, port: usize, tenant: u16) -> bool {
         let paused = self.ports.get(port).and_then(Option::as_ref).map_or(0, |port| port.paused);
         paused != 0
-            && self.priorities.get(usize::from(tenant)).is_some_and(|p| paused >> p & 1 == 1)
+            && self.priorities.get(usize::from(tenant)).is_some_and(|of| paused >> of[0] & 1 == 1)
     }
 
     /// A peer stops classes of a tenant, a bit each, and lets others go on: those that nobody had
@@ -140,7 +146,7 @@ impl Pauses {
     fn stops(&mut self, tenant: u16, (stop, resume): (u8, u8)) -> (u8, u8) {
         let Some(counts) = self.stopped.get_mut(usize::from(tenant)) else { return (0, 0) };
         let mut turn = (0, 0);
-        for (bit, count) in (0..).map(|class| 1 << class).zip(counts) {
+        for (bit, count) in Class::all().map(Class::bit).zip(counts) {
             if stop & bit != 0 {
                 *count += 1;
                 turn.0 |= if *count == 1 { bit } else { 0 };
@@ -152,17 +158,20 @@ impl Pauses {
         turn
     }
 
-    /// Has the stations of all LAN ports pause a tenant, or lets them go on.
-    fn hold(&mut self, tenant: u16, pause: bool) {
+    /// Has the stations of all LAN ports pause classes of a tenant, a bit each, or lets them go on.
+    fn hold(&mut self, tenant: u16, classes: u8, pause: bool) {
         if self.polices(tenant) {
             return;
         }
-        let Some(priority) = self.priorities.get(usize::from(tenant)) else { return };
+        let Some(priorities) = self.priorities.get(usize::from(tenant)) else { return };
+        let concerned = || (0..).zip(priorities).filter(|(class, _)| classes >> class & 1 == 1);
         for (index, port) in self.ports.iter_mut().enumerate() {
             let Some(port) = port else { continue };
-            match pause {
-                true => port.claims.hold(*priority),
-                false => port.claims.lift(*priority),
+            for (_, priority) in concerned() {
+                match pause {
+                    true => port.claims.hold(*priority),
+                    false => port.claims.lift(*priority),
+                }
             }
             if let Some(member) = &self.member
                 && let Some(board) = member.board(index)
@@ -269,8 +278,9 @@ impl Common {
         if self.waiting.is_on() {
             let turn = pauses.stops(tenant, (after & !before, before & !after));
             self.turn_queues(Toward::Wan, tenant, turn);
-        } else if (before != 0) != (after != 0) {
-            pauses.hold(tenant, after != 0);
+        } else {
+            pauses.hold(tenant, after & !before, true);
+            pauses.hold(tenant, before & !after, false);
         }
     }
 
@@ -285,10 +295,10 @@ impl Common {
 
     /// Keeps the queues of some classes of a tenant from leaving, and lets others leave again.
     fn turn_queues(&mut self, way: Toward, tenant: u16, (pause, resume): (u8, u8)) {
-        for class in Class::ALL {
-            if pause >> class as u8 & 1 == 1 {
+        for class in Class::all() {
+            if pause & class.bit() != 0 {
                 self.pause_queue(way, tenant, class);
-            } else if resume >> class as u8 & 1 == 1 {
+            } else if resume & class.bit() != 0 {
                 self.resume_queue(way, tenant, class);
             }
         }
@@ -389,12 +399,10 @@ impl Gateway {
             any = true;
             let stop = crossing == Crossing::Xoff;
             match way {
-                Toward::Lan(port) => {
-                    self.stop_at_peers(port, (tenant, 1 << class as u8), stop, now)
-                }
+                Toward::Lan(port) => self.stop_at_peers(port, (tenant, class.bit()), stop, now),
                 Toward::Wan => {
                     let pauses = self.common.pauses.iter_mut();
-                    pauses.for_each(|pauses| pauses.hold(tenant, stop));
+                    pauses.for_each(|pauses| pauses.hold(tenant, class.bit(), stop));
                 }
             }
         }
@@ -436,16 +444,18 @@ impl Gateway {
         pauses.changed(port, changed);
         let pauses = &*pauses;
         if common.waiting.is_on() {
-            for (tenant, priority) in (0..).zip(pauses.priorities.clone()) {
-                let of = |priorities: u8| if priorities >> priority & 1 == 1 { ALL } else { 0 };
-                let turn = (of(changed.paused), of(changed.resumed));
+            for (tenant, priorities) in (0..).zip(pauses.priorities.clone()) {
+                let turn = (
+                    classes_of(&priorities, changed.paused),
+                    classes_of(&priorities, changed.resumed),
+                );
                 common.turn_queues(Toward::Lan(port), tenant, turn);
             }
             return;
         }
         for peer in peers.iter_mut().filter(|peer| peer.lan == port) {
             let Some(stops) = &mut peer.stops else { continue };
-            for (tenant, priority) in (0..).zip(&pauses.priorities) {
+            for (tenant, [priority, ..]) in (0..).zip(&pauses.priorities) {
                 if changed.paused >> priority & 1 == 1 {
                     stops.stopper.stop(tenant, ALL, now);
                 } else if changed.resumed >> priority & 1 == 1 {

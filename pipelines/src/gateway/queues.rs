@@ -22,7 +22,7 @@ use super::team::Member;
 use super::waited::{Delays, Refused, reason};
 use super::{Carry, Common, Gateway, Numbering, QueueSettings, Role, Settings, SettingsError};
 use crate::queueing::{
-    Class, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, TenantQueues,
+    Class, Classes, Crossing, Enqueued, PoolExceeded, Queues, QueuesSettings, Rate, TenantQueues,
 };
 use crate::tenant::DEFAULT;
 use crate::tunnel::header::HEADER_LEN;
@@ -95,6 +95,7 @@ pub(super) struct Departure {
 pub(super) struct Waiting(Option<Box<Lines>>);
 
 struct Lines {
+    classes: Classes,
     wan: Queues<Departure>,
     wan_ports: Box<[usize]>,
     /// By port; none before WAN ports.
@@ -133,6 +134,7 @@ impl Waiting {
         };
         let tenants = of.tenants.len();
         Ok(Self(Some(Box::new(Lines {
+            classes: of.classes.clone(),
             wan: Queues::new(&wan, start).map_err(refused)?,
             wan_ports,
             lan: ports().map(lan).collect::<Result<_, _>>().map_err(refused)?,
@@ -228,29 +230,29 @@ fn overhead(settings: &Settings) -> u32 {
 
 /// How urgent a packet is. Everything is where [`classify`] found it.
 #[inline]
-fn urgency(head: &[u8], class: &Classified) -> Class {
+fn urgency(classes: &Classes, head: &[u8], class: &Classified) -> Class {
     let dscp = class.tos >> 2;
     if let Some(found) = &class.roce
         && let Some(bth) = head.get(usize::from(found.bth_at)..).and_then(<[u8]>::first_chunk::<8>)
     {
         let queue_pair = u32::from_be_bytes([0, bth[5], bth[6], bth[7]]);
-        return Class::of_roce(Opcode(bth[0]), queue_pair, dscp);
+        return classes.of_roce(Opcode(bth[0]), queue_pair, dscp);
     }
     let protocol_at = match class.ip_version {
         4 => 9,
         6 => 6,
-        _ => return ethertype(head),
+        _ => return ethertype(classes, head),
     };
     let protocol = head.get(usize::from(class.ip_offset) + protocol_at);
-    protocol.map_or(Class::Bulk, |protocol| Class::of_ip(*protocol, dscp))
+    protocol.map_or(classes.last(), |protocol| classes.of_ip(*protocol, dscp))
 }
 
 /// The class of what is not IP.
-fn ethertype(head: &[u8]) -> Class {
+fn ethertype(classes: &Classes, head: &[u8]) -> Class {
     let at = |offset: usize| head.get(offset..).and_then(<[u8]>::first_chunk::<2>);
     let behind_tag = at(12).filter(|bytes| **bytes == [0x81, 0x00]).and_then(|_| at(16));
     let found = behind_tag.or(at(12)).map(|bytes| u16::from_be_bytes(*bytes));
-    found.map_or(Class::Bulk, Class::of_ethertype)
+    found.map_or(classes.last(), |found| classes.of_ethertype(found))
 }
 
 impl Lines {
@@ -284,7 +286,7 @@ impl Lines {
             return None;
         };
         self.crossed(Toward::Wan, of.tenant, of.class, of.crossing);
-        if of.class == Class::Signalling
+        if of.class == Class::SIGNALLING
             && let Some(delays) = self.signalling.get_mut(usize::from(of.tenant))
         {
             delays.add(now.since(of.item.since));
@@ -334,7 +336,8 @@ impl Common {
         now: Time,
     ) {
         let Some(lines) = &mut self.waiting.0 else { return };
-        let (class, bytes) = (urgency(packet.head(), of), packet.len() as u32);
+        let class = urgency(&lines.classes, packet.head(), of);
+        let bytes = packet.len() as u32;
         let mut of = *of;
         if let Some(marking) = lines.tells((Toward::Wan, tenant, class), packet.len(), of.tos) {
             let notifies = |interval| self.notify(tenant, &packet, &of, port, interval, now);
@@ -361,9 +364,9 @@ impl Common {
     pub(super) fn wait_for_lan(&mut self, port: usize, mut packet: Packet, now: Time) {
         let Some(lines) = &mut self.waiting.0 else { return };
         let tenant = packet.mark();
-        let mut class = Class::Bulk;
+        let mut class = lines.classes.last();
         if let Ok(mut of) = classify(packet.head()) {
-            class = urgency(packet.head(), &of);
+            class = urgency(&lines.classes, packet.head(), &of);
             let way = Toward::Lan(port);
             if lines.tells((way, tenant, class), packet.len(), of.tos).is_some() {
                 lines.mark((way, tenant), &mut packet, &mut of);
@@ -477,7 +480,7 @@ impl Gateway {
         let mut status = [QueueStatus::default(); 2];
         let lan = lines.lan.iter().flatten().map(|queues| (1, queues as &dyn Line));
         for (direction, line) in lan.chain([(0, &lines.wan as &dyn Line)]) {
-            for class in Class::ALL {
+            for class in Class::all() {
                 let level = line.level(tenant, class, now);
                 let status = &mut status[direction];
                 status.bytes += level.bytes;

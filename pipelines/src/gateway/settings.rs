@@ -8,7 +8,7 @@ use dataplane::time::{MICROSECOND, MILLISECOND, Nanos};
 pub use super::pauses::{BackpressureSettings, PfcSettings};
 use super::tenancy::least_lanes;
 use crate::flows;
-use crate::queueing::{Rate, TenantQueues};
+use crate::queueing::{Classes, Rate, TenantQueues};
 use crate::tenant::{self, TenantSettings};
 use crate::tunnel::label::flow_label;
 use crate::tunnel::outer::{End, Outer, ip_overhead};
@@ -324,6 +324,8 @@ pub struct Settings {
 /// Queues a tenant and class: towards the WAN, and towards each LAN port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSettings {
+    /// Which packets are of which class.
+    pub classes: Classes,
     /// Bytes of frames that may wait each way.
     pub pool_bytes: u64,
     /// Packets that may wait each way: 64 to 2^24.

@@ -22,7 +22,7 @@ mod shares;
 mod tests;
 
 pub use buffer::{Buffer, Crossing, Level, PoolExceeded, Refusal, Thresholds};
-pub use class::{CLASSES, Class};
+pub use class::{CLASSES, Class, Classes};
 pub use marking::{Draws, Marking};
 pub use scheduler::{Dequeued, Enqueued, Queues, QueuesSettings, TenantQueues};
 pub use shaper::{Credit, Rate, Shaper};

@@ -30,6 +30,20 @@ pub struct TenantQueues {
 impl TenantQueues {
     /// The greatest weight.
     pub const HEAVIEST: u16 = 1_000;
+
+    /// The thresholds of a tenant with so many classes of data; there is nothing of others.
+    #[must_use]
+    pub fn per_class(
+        signalling: Thresholds,
+        data: Thresholds,
+        classes: usize,
+    ) -> [Thresholds; CLASSES] {
+        std::array::from_fn(|class| match class {
+            0 => signalling,
+            class if class <= classes => data,
+            _ => Thresholds::lossy(0),
+        })
+    }
 }
 
 /// What the queues before a port are told.
@@ -83,6 +97,8 @@ pub struct Dequeued<T> {
 #[derive(Debug)]
 struct Tenant {
     fifos: [Fifo; CLASSES],
+    /// Bits of its classes that have something.
+    filled: u8,
     /// Bits of its classes that may not leave.
     paused: u8,
     weight: u16,
@@ -125,6 +141,7 @@ impl<T> Queues<T> {
     pub fn new(settings: &QueuesSettings, start: Time) -> Result<Self, PoolExceeded> {
         let tenant = |of: &TenantQueues| Tenant {
             fifos: [Fifo::EMPTY; CLASSES],
+            filled: 0,
             paused: 0,
             weight: of.weight.clamp(1, TenantQueues::HEAVIEST),
             shaper: of.rate.map(|rate| Shaper::new(rate, start)),
@@ -185,11 +202,12 @@ impl<T> Queues<T> {
             Ok(crossing) => crossing,
             Err(refusal) => return Enqueued::Refused(refusal, item),
         };
-        if let Err(item) = self.slab.push(&mut tenant.fifos[class as usize], item, bytes) {
+        if let Err(item) = self.slab.push(&mut tenant.fifos[class.index()], item, bytes) {
             return self.take_back(number, class, item, bytes, now);
         }
+        tenant.filled |= class.bit();
         let flow = flow(number, level(class));
-        if tenant.paused >> class as u8 & 1 == 0 && self.rings.state(flow) == State::Idle {
+        if tenant.paused & class.bit() == 0 && self.rings.state(flow) == State::Idle {
             self.rings.activate(flow);
         }
         Enqueued::Accepted(crossing)
@@ -237,7 +255,7 @@ impl<T> Queues<T> {
             let tenant = &mut self.tenants[usize::from(number)];
             let front = tenant
                 .front(level)
-                .and_then(|class| Some((class, self.slab.front(tenant.fifos[class as usize])?)));
+                .and_then(|class| Some((class, self.slab.front(tenant.fifos[class.index()])?)));
             let Some((class, bytes)) = front else {
                 self.rings.leave(level, State::Idle);
                 continue;
@@ -265,8 +283,11 @@ impl<T> Queues<T> {
             if let Some(shaper) = &mut tenant.shaper {
                 shaper.charge(bytes);
             }
-            let taken = self.slab.pop(&mut tenant.fifos[class as usize]);
-            let (item, bytes) = taken.ok_or(Nothing::Here)?;
+            let fifo = &mut tenant.fifos[class.index()];
+            let (item, bytes) = self.slab.pop(fifo).ok_or(Nothing::Here)?;
+            if fifo.is_empty() {
+                tenant.filled &= !class.bit();
+            }
             self.rings.sent(level, bytes);
             if tenant.front(level).is_none() {
                 self.rings.leave(level, State::Idle);
@@ -309,7 +330,7 @@ impl<T> Queues<T> {
         let tenant = self.known(tenant);
         if let Some(tenant) = self.tenants.get_mut(usize::from(tenant)) {
             // It stays in the ring, if it is, until it is seen there.
-            tenant.paused |= 1 << class as u8;
+            tenant.paused |= class.bit();
         }
     }
 
@@ -317,7 +338,7 @@ impl<T> Queues<T> {
     pub fn resume(&mut self, tenant: u16, class: Class) {
         let number = self.known(tenant);
         let Some(tenant) = self.tenants.get_mut(usize::from(number)) else { return };
-        tenant.paused &= !(1 << class as u8);
+        tenant.paused &= !class.bit();
         let flow = flow(number, level(class));
         if self.rings.state(flow) == State::Idle {
             self.wake(flow);
@@ -328,7 +349,7 @@ impl<T> Queues<T> {
     #[must_use]
     pub fn is_paused(&self, tenant: u16, class: Class) -> bool {
         let tenant = self.tenants.get(usize::from(self.known(tenant)));
-        tenant.is_some_and(|tenant| tenant.paused >> class as u8 & 1 == 1)
+        tenant.is_some_and(|tenant| tenant.paused & class.bit() != 0)
     }
 
     /// Changes what a tenant may send, from `now` on: nothing is lost, and no credit made.
@@ -428,12 +449,13 @@ impl<T> Queues<T> {
     /// Lets go of everything at `now`; each item is shown to `gone` first.
     pub fn clear(&mut self, now: Time, mut gone: impl FnMut(T)) {
         for (number, tenant) in self.tenants.iter_mut().enumerate() {
-            for class in Class::ALL {
-                while let Some((item, bytes)) = self.slab.pop(&mut tenant.fifos[class as usize]) {
+            for class in Class::all() {
+                while let Some((item, bytes)) = self.slab.pop(&mut tenant.fifos[class.index()]) {
                     self.buffer.remove(account(number as u16, class), bytes, now);
                     gone(item);
                 }
             }
+            tenant.filled = 0;
         }
     }
 
@@ -448,28 +470,24 @@ impl Tenant {
     /// The class of a level that it sends from next.
     #[inline]
     fn front(&self, level: usize) -> Option<Class> {
-        let may = |class: &Class| {
-            !self.fifos[*class as usize].is_empty() && self.paused >> *class as u8 & 1 == 0
-        };
-        let classes: &[Class] =
-            if level == FIRST { &[Class::Signalling] } else { &[Class::Latency, Class::Bulk] };
-        classes.iter().copied().find(may)
+        let of_level = if level == FIRST { SIGNALLING } else { !SIGNALLING };
+        Class::first_of(self.filled & !self.paused & of_level)
     }
 }
+
+/// The classes of the first level, a bit each.
+const SIGNALLING: u8 = Class::SIGNALLING.bit();
 
 /// The level of a class.
 #[inline]
 const fn level(class: Class) -> usize {
-    match class {
-        Class::Signalling => FIRST,
-        Class::Latency | Class::Bulk => FIRST + 1,
-    }
+    if class.bit() == SIGNALLING { FIRST } else { FIRST + 1 }
 }
 
 /// The account of a queue.
 #[inline]
 const fn account(tenant: u16, class: Class) -> usize {
-    tenant as usize * CLASSES + class as usize
+    tenant as usize * CLASSES + class.index()
 }
 
 fn set_shaper(shaper: &mut Option<Shaper>, rate: Option<Rate>, share: Option<Share>, now: Time) {

@@ -3,6 +3,7 @@
 use super::super::{Numbering, PeerSettings, Role, Settings, SettingsError};
 use crate::backpressure::{self, Limits, StopperSettings};
 use crate::pfc::{Mode, PRIORITIES};
+use crate::queueing::CLASSES;
 
 /// How a LAN port speaks priority flow control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,10 @@ pub struct PfcSettings {
 pub struct BackpressureSettings {
     /// For each port, in their order; `None` where a port does not speak it, as WAN ports do not.
     pub ports: Vec<Option<PfcSettings>>,
-    /// The priority of each tenant, in their order, 0 to 7; of all packets, if none are told apart.
-    /// Tenants with the same one are paused together: whose hosts do not want that have one alone.
-    pub priorities: Vec<u8>,
+    /// The priority of each class of each tenant, in their order, 0 to 7; of all packets, if no tenants
+    /// are told apart. Without queues classes are not, and a tenant has one priority. Those with
+    /// the same one are paused together: whose hosts do not want that have one alone.
+    pub priorities: Vec<[u8; CLASSES]>,
     /// Tenants that are policed, in their order; empty: none. For them no station is paused: what
     /// their queues before the WAN have no room for is dropped. For lossless ones that share a
     /// priority, if others are not to wait for them; with queues only.
@@ -52,9 +54,13 @@ impl BackpressureSettings {
             }
         }
         if self.priorities.len() != settings.tenants.len().max(1)
-            || self.priorities.iter().any(|priority| usize::from(*priority) >= PRIORITIES)
+            || self.priorities.iter().flatten().any(|of| usize::from(*of) >= PRIORITIES)
         {
-            return fail("each tenant must have a priority from 0 to 7");
+            return fail("each tenant must have priorities from 0 to 7");
+        }
+        let differ = |of: &[u8; CLASSES]| of.iter().any(|one| *one != of[0]);
+        if settings.queues.is_none() && self.priorities.iter().any(differ) {
+            return fail("without queues a tenant has one priority");
         }
         let is_transparent = |peer: &PeerSettings| peer.numbering != Numbering::Tunnel;
         if self.policed.iter().any(|of| *of) && settings.queues.is_none() {

@@ -108,7 +108,7 @@ impl Lines {
                 (0..self.lan.len()).filter(|port| matches!(self.lan.get(*port), Some(Some(_))));
             for way in ports.map(Toward::Lan).chain([Toward::Wan]) {
                 let due = |(class, limits)| Due { way, tenant: *tenant, class, limits };
-                self.due_thresholds.extend(Class::ALL.into_iter().zip(of.thresholds).map(due));
+                self.due_thresholds.extend(Class::all().zip(of.thresholds).map(due));
             }
         }
         // Those that take more off the pool find what others give back.

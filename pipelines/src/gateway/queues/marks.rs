@@ -50,7 +50,7 @@ impl Lines {
     ) -> Option<Marking> {
         let known = self.marks.known(tenant);
         let marking = self.marks.tenants.get(known)?.0?;
-        if class == Class::Signalling || tos & ecn::MASK == ecn::NOT_ECT {
+        if class == Class::SIGNALLING || tos & ecn::MASK == ecn::NOT_ECT {
             return None;
         }
         let line = match way {

@@ -69,7 +69,7 @@ impl Common {
         let notice = written.and_then(|len| self.pool.copy(bytes.get(..len)?));
         let Some(mut notice) = notice else { return false };
         notice.set_mark(tenant);
-        if self.join_lan(port, (tenant, Class::Signalling), notice, now)
+        if self.join_lan(port, (tenant, Class::SIGNALLING), notice, now)
             && let Some(lines) = &mut self.waiting.0
             && let Some(count) = lines.notices.count.get_mut(usize::from(tenant))
         {

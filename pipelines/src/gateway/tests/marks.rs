@@ -4,7 +4,7 @@
 use super::roce::{QPS, WRITE_ONLY, ack, roce, sealed, to};
 use super::*;
 use crate::checksum::{Sum, finish};
-use crate::queueing::{Marking, Rate, TenantQueues, Thresholds};
+use crate::queueing::{Classes, Marking, Rate, TenantQueues, Thresholds};
 use crate::tunnel::ecn;
 use crate::wire::opcode::Opcode;
 use crate::wire::packet::Parsed;
@@ -26,10 +26,11 @@ fn up(numbering: Numbering, port: usize, marking: Option<Marking>) -> Bed {
         let of = TenantQueues {
             weight: 1,
             rate: None,
-            thresholds: [Thresholds::lossy(256); 3],
+            thresholds: TenantQueues::per_class(Thresholds::lossy(256), Thresholds::lossy(256), 2),
             marking,
         };
         settings.queues = Some(QueueSettings {
+            classes: Classes::default(),
             pool_bytes: 1 << 24,
             packets: 1 << 12,
             port_rates,
@@ -134,10 +135,15 @@ fn the_header_around_a_marked_packet_says_so_too_unless_it_may_not() {
             let of = TenantQueues {
                 weight: 1,
                 rate: None,
-                thresholds: [Thresholds::lossy(256); 3],
+                thresholds: TenantQueues::per_class(
+                    Thresholds::lossy(256),
+                    Thresholds::lossy(256),
+                    2,
+                ),
                 marking: Some(all),
             };
             settings.queues = Some(QueueSettings {
+                classes: Classes::default(),
                 pool_bytes: 1 << 24,
                 packets: 1 << 12,
                 port_rates: vec![],

@@ -8,7 +8,7 @@ use super::properties::Dice;
 use super::*;
 use crate::backpressure::{self, Limits, StopperSettings};
 use crate::pfc::Mode;
-use crate::queueing::{Marking, Rate, TenantQueues, Thresholds};
+use crate::queueing::{CLASSES, Classes, Marking, Rate, TenantQueues, Thresholds};
 use crate::tenant::{Match, TenantSettings};
 use crate::wire::ethernet::{self, MAC_CONTROL};
 use crate::wire::pfc::{MacControl, Priorities};
@@ -34,7 +34,7 @@ pub(super) fn may_pause(settings: &mut Settings) {
     let pfc = PfcSettings { mode: Mode::Pfc, quanta: 1_000, rate: 1_000_000_000 };
     settings.backpressure = Some(BackpressureSettings {
         ports: vec![Some(pfc), None],
-        priorities: vec![0, ACME.1, GLOBEX.1],
+        priorities: [0, ACME.1, GLOBEX.1].map(|of| [of; CLASSES]).to_vec(),
         policed: Vec::new(),
         limits: Limits { longest: LIMIT, rest: LIMIT },
         stops: StopperSettings::default(),
@@ -68,10 +68,11 @@ pub(super) fn may_pause_and_wait(settings: &mut Settings) {
     let of = |thresholds| TenantQueues {
         weight: 1,
         rate: None,
-        thresholds: [thresholds; 3],
+        thresholds: TenantQueues::per_class(thresholds, thresholds, 2),
         marking: None,
     };
     settings.queues = Some(QueueSettings {
+        classes: Classes::default(),
         pool_bytes: 1 << 24,
         packets: 1 << 12,
         port_rates: vec![None, None],
@@ -316,13 +317,57 @@ fn a_peer_that_holds_nobody_back_says_so() {
     assert_eq!(bed.counters(0).drops.packets(DropReason::LinkLocalControl), 1);
 }
 
+/// Classes of one tenant, each on a priority of its own: only the one that is paused waits, here and
+/// at the far site.
+#[test]
+fn a_pause_of_one_class_holds_no_other() {
+    const URGENT: u8 = 5;
+    let mut bed = Bed::up(|settings| {
+        may_pause_and_wait(settings);
+        let queues = settings.queues.as_mut().expect("some");
+        queues.classes = Classes::new(&[vec![48], vec![46], vec![]]);
+        for of in &mut queues.tenants[1..] {
+            let [signalling, data, ..] = of.thresholds;
+            of.thresholds = TenantQueues::per_class(signalling, data, 3);
+        }
+        let backpressure = settings.backpressure.as_mut().expect("some");
+        backpressure.priorities[1] = [ACME.1; CLASSES];
+        backpressure.priorities[1][2] = URGENT;
+    });
+    let send = |bed: &mut Bed, numbers: std::ops::Range<u32>| {
+        for (number, dscp) in numbers.flat_map(|number| [(number, 46_u8), (number + 1_000, 0)]) {
+            let mut frame = queues::write(ACME.0, number);
+            frame[19] = dscp << 2;
+            // A queue pair for each class, as hosts have it.
+            frame[53] ^= dscp;
+            let now = bed.now;
+            bed.sides[0].receive(LAN, &frame, now);
+        }
+    };
+    pause(&mut bed, 1, URGENT, LONG);
+    send(&mut bed, 0..20);
+    bed.run(12 * MILLISECOND, &mut perfect);
+    let plain: Vec<_> = (1_000..1_020).collect();
+    assert_eq!(queues::arrived(&bed, ACME.0), plain, "the urgent ones wait");
+    assert!(stops(&bed, 0, 1).is_stopped);
+    send(&mut bed, 20..40);
+    bed.run(8 * MILLISECOND, &mut perfect);
+    assert_eq!((told(&bed, 0, URGENT), told(&bed, 0, ACME.1)), (Some(1_000), None));
+    pause(&mut bed, 1, URGENT, 0);
+    bed.run(40 * MILLISECOND, &mut perfect);
+    let arrived = queues::arrived(&bed, ACME.0);
+    let (urgent, plain): (Vec<u32>, Vec<u32>) = arrived.iter().partition(|number| **number < 1_000);
+    assert_eq!((urgent, plain), ((0..40).collect(), (1_000..1_040).collect()));
+    assert_eq!(told(&bed, 0, URGENT), Some(0));
+}
+
 /// Two tenants of one priority: the one whose queue fills has nobody wait, and loses what is more.
 #[test]
 fn a_policed_tenant_drops_its_own_and_pauses_nobody() {
     let mut bed = Bed::up(|settings| {
         may_pause_and_wait(settings);
         let backpressure = settings.backpressure.as_mut().expect("some");
-        backpressure.priorities = vec![0, ACME.1, ACME.1];
+        backpressure.priorities[2] = [ACME.1; CLASSES];
         backpressure.policed = vec![false, true, true];
         let queues = settings.queues.as_mut().expect("some");
         queues.tenants[1].rate = Some(Rate { bits_per_second: 8_000_000, burst_bytes: 1_000 });
@@ -402,7 +447,7 @@ fn settings_that_cannot_be_are_refused() {
     assert!(!refused(&|_, _| {}));
     assert!(refused(&|_, of| of.ports[WAN] = of.ports[LAN]));
     assert!(refused(&|_, of| of.ports.truncate(1)));
-    assert!(refused(&|_, of| of.priorities[1] = 8));
+    assert!(refused(&|_, of| of.priorities[1] = [8; CLASSES]));
     assert!(refused(&|_, of| of.priorities.truncate(2)));
     assert!(refused(&|_, of| of.limits.longest = SECOND));
     assert!(refused(&|_, of| of.policed = vec![false, true, false]));

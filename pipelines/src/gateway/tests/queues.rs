@@ -2,7 +2,7 @@
 
 use super::roce::roce;
 use super::*;
-use crate::queueing::{Class, Crossing, Rate, TenantQueues, Thresholds};
+use crate::queueing::{Class, Classes, Crossing, Rate, TenantQueues, Thresholds};
 use crate::tenant::{Match, TenantSettings};
 
 /// VLANs of two tenants, beside the default one.
@@ -13,7 +13,12 @@ const FIRST: u16 = 1;
 const LAST: u16 = 2;
 
 fn queue(weight: u16, rate: Option<Rate>) -> TenantQueues {
-    TenantQueues { weight, rate, thresholds: [Thresholds::lossy(256); 3], marking: None }
+    TenantQueues {
+        weight,
+        rate,
+        thresholds: TenantQueues::per_class(Thresholds::lossy(256), Thresholds::lossy(256), 2),
+        marking: None,
+    }
 }
 
 fn tenants() -> Vec<TenantSettings> {
@@ -31,6 +36,7 @@ fn up(numbering: Numbering, of: [TenantQueues; 3], wan: Option<Rate>) -> Bed {
         settings.peers[0].numbering = numbering;
         settings.tenants = tenants();
         settings.queues = Some(QueueSettings {
+            classes: Classes::default(),
             pool_bytes: 1 << 24,
             packets: 1 << 12,
             port_rates: vec![None, wan],
@@ -131,7 +137,10 @@ fn queues_change_while_packets_wait_and_nothing_is_lost_or_overtaken() {
         // 700,000 bytes wait, where 50,000 now say stop.
         let xoff =
             Thresholds { xoff: 50_000, xon: 20_000, headroom: 1 << 20, ..Thresholds::lossy(256) };
-        let lossless = TenantQueues { thresholds: [xoff; 3], ..queue(3, Some(fast)) };
+        let lossless = TenantQueues {
+            thresholds: TenantQueues::per_class(xoff, xoff, 2),
+            ..queue(3, Some(fast))
+        };
         let gateway = &mut bed.sides[0].gateway;
         let changes = [(FIRST, lossless), (LAST, queue(1, None))];
         assert_eq!(gateway.set_tenant_queues(&changes, now), Ok(()));
@@ -150,12 +159,19 @@ fn queues_change_while_packets_wait_and_nothing_is_lost_or_overtaken() {
 #[test]
 fn what_others_fill_becomes_a_tenants_own_as_it_leaves() {
     let slow = Rate { bits_per_second: 800_000_000, burst_bytes: 10_000 };
-    let greedy =
-        TenantQueues { thresholds: [Thresholds::lossy(1 << 20); 3], ..queue(1, Some(slow)) };
+    let greedy = TenantQueues {
+        thresholds: TenantQueues::per_class(
+            Thresholds::lossy(1 << 20),
+            Thresholds::lossy(1 << 20),
+            2,
+        ),
+        ..queue(1, Some(slow))
+    };
     let own = Thresholds { reserved: 4 << 18, ..Thresholds::lossy(256) };
     let mut bed = Bed::up(|settings| {
         settings.tenants = tenants();
         settings.queues = Some(QueueSettings {
+            classes: Classes::default(),
             pool_bytes: 4 << 20,
             packets: 1 << 12,
             port_rates: vec![],
@@ -171,7 +187,10 @@ fn what_others_fill_becomes_a_tenants_own_as_it_leaves() {
     flood(&mut bed, 0..3_950);
     bed.run(MILLISECOND, &mut perfect);
     let before = to_wan(&bed, FIRST);
-    let changes = [(LAST, TenantQueues { thresholds: [own; 3], ..queue(1, None) })];
+    let changes = [(
+        LAST,
+        TenantQueues { thresholds: TenantQueues::per_class(own, own, 2), ..queue(1, None) },
+    )];
     let now = bed.now;
     assert_eq!(bed.sides[0].gateway.set_tenant_queues(&changes, now), Ok(()));
     // 3 MiB of 4 are to be the other one's: what leaves until then is not filled again.
@@ -190,7 +209,11 @@ fn queues_that_cannot_be_leave_all_as_it_was() {
     let mut bed = up(Numbering::Tunnel, plain(), None);
     let now = bed.now;
     let reserving = |reserved| TenantQueues {
-        thresholds: [Thresholds { reserved, ..Thresholds::lossy(256) }; 3],
+        thresholds: TenantQueues::per_class(
+            Thresholds { reserved, ..Thresholds::lossy(256) },
+            Thresholds { reserved, ..Thresholds::lossy(256) },
+            2,
+        ),
         ..queue(2, Some(Rate::of(1_000_000)))
     };
     let gateway = &mut bed.sides[0].gateway;
@@ -230,7 +253,7 @@ fn a_port_is_shared_by_weight() {
 fn a_paused_queue_waits_alone_on_either_side() {
     for (side, way) in [(0, Toward::Wan), (1, Toward::Lan(LAN))] {
         let mut bed = up(Numbering::Tunnel, plain(), None);
-        assert!(bed.sides[side].gateway.pause_queue(way, FIRST, Class::Bulk));
+        assert!(bed.sides[side].gateway.pause_queue(way, FIRST, Class::BULK));
         send(&mut bed, 0..100);
         bed.run(100 * MILLISECOND, &mut perfect);
         let all: Vec<u32> = (0..100).collect();
@@ -238,7 +261,7 @@ fn a_paused_queue_waits_alone_on_either_side() {
         let now = bed.now;
         let status = bed.sides[side].gateway.queue_status(FIRST, now)[side];
         assert_eq!(status.bytes, 100 * write(ONE, 0).len() as u64);
-        assert!(bed.sides[side].gateway.resume_queue(way, FIRST, Class::Bulk));
+        assert!(bed.sides[side].gateway.resume_queue(way, FIRST, Class::BULK));
         bed.run(100 * MILLISECOND, &mut perfect);
         assert_eq!(arrived(&bed, ONE), all);
         bed.assert_no_leak();
@@ -248,17 +271,17 @@ fn a_paused_queue_waits_alone_on_either_side() {
 #[test]
 fn queues_say_when_they_are_full_and_when_no_longer() {
     let mut of = plain();
-    of[usize::from(LAST)].thresholds[Class::Bulk as usize] =
+    of[usize::from(LAST)].thresholds[Class::BULK.index()] =
         Thresholds { reserved: 0, alpha: 256, headroom: 50_000, xoff: 20_000, xon: 10_000 };
     let mut bed = up(Numbering::Tunnel, of, None);
-    bed.sides[0].gateway.pause_queue(Toward::Wan, LAST, Class::Bulk);
+    bed.sides[0].gateway.pause_queue(Toward::Wan, LAST, Class::BULK);
     send(&mut bed, 0..50);
-    let (way, class) = (Toward::Wan, Class::Bulk);
+    let (way, class) = (Toward::Wan, Class::BULK);
     let event = |crossing| Some(QueueEvent { way, tenant: LAST, class, crossing });
     assert_eq!(bed.sides[0].gateway.take_queue_event(), event(Crossing::Xoff));
     assert_eq!(bed.sides[0].gateway.take_queue_event(), None);
     bed.run(MILLISECOND, &mut perfect);
-    bed.sides[0].gateway.resume_queue(Toward::Wan, LAST, Class::Bulk);
+    bed.sides[0].gateway.resume_queue(Toward::Wan, LAST, Class::BULK);
     bed.run(20 * MILLISECOND, &mut perfect);
     assert_eq!(bed.sides[0].gateway.take_queue_event(), event(Crossing::Xon));
     let [to_wan, _] = bed.sides[0].gateway.queue_status(LAST, bed.now);
@@ -269,14 +292,14 @@ fn queues_say_when_they_are_full_and_when_no_longer() {
 #[test]
 fn what_a_queue_does_not_take_is_dropped_with_a_reason_and_is_nobody_elses() {
     let mut of = plain();
-    let bulk = Class::Bulk as usize;
+    let bulk = Class::BULK.index();
     of[usize::from(FIRST)].thresholds[bulk] =
         Thresholds { reserved: 10_000, ..Thresholds::lossy(0) };
     of[usize::from(LAST)].thresholds[bulk] =
         Thresholds { reserved: 0, alpha: 0, headroom: 20_000, xoff: 10_000, xon: 0 };
     let mut bed = up(Numbering::Tunnel, of, None);
     for tenant in [FIRST, LAST] {
-        bed.sides[0].gateway.pause_queue(Toward::Wan, tenant, Class::Bulk);
+        bed.sides[0].gateway.pause_queue(Toward::Wan, tenant, Class::BULK);
     }
     send(&mut bed, 0..50);
     let (one, other) = (10_000 / write(ONE, 0).len(), 20_000 / write(OTHER, 0).len());
@@ -303,13 +326,13 @@ fn signalling_goes_before_what_came_earlier() {
 #[test]
 fn what_waited_for_a_peer_that_went_is_treated_as_the_rest() {
     let mut bed = up(Numbering::Tunnel, plain(), None);
-    bed.sides[0].gateway.pause_queue(Toward::Wan, FIRST, Class::Bulk);
+    bed.sides[0].gateway.pause_queue(Toward::Wan, FIRST, Class::BULK);
     send(&mut bed, 0..10);
     bed.run(10 * SECOND, &mut |_, _| vec![]);
     let now = bed.now;
     assert!(!bed.sides[0].gateway.established(now));
     let before = bed.counters(0).unprotected;
-    bed.sides[0].gateway.resume_queue(Toward::Wan, FIRST, Class::Bulk);
+    bed.sides[0].gateway.resume_queue(Toward::Wan, FIRST, Class::BULK);
     bed.run(MILLISECOND, &mut |_, _| vec![]);
     assert_eq!(bed.counters(0).unprotected - before, 10);
 }
@@ -320,6 +343,7 @@ fn queues_that_contradict_themselves_are_refused() {
         let mut settings = settings(1, 2);
         let (pool_bytes, packets) = (1 << 20, 1 << 10);
         let mut queues = QueueSettings {
+            classes: Classes::default(),
             pool_bytes,
             packets,
             port_rates: vec![],

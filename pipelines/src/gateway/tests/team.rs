@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pauses::*;
 use super::*;
-use crate::queueing::{Rate, TenantQueues, Thresholds};
+use crate::queueing::{Classes, Rate, TenantQueues, Thresholds};
 
 /// So long at a time goes each worker's clock ahead of the other's.
 const STEP: Nanos = MILLISECOND / 10;
@@ -125,10 +125,11 @@ fn a_tenant_has_its_rate_whichever_worker_its_packets_come_to() {
         let of = |rate| TenantQueues {
             weight: 1,
             rate,
-            thresholds: [Thresholds::lossy(256); 3],
+            thresholds: TenantQueues::per_class(Thresholds::lossy(256), Thresholds::lossy(256), 2),
             marking: None,
         };
         settings.queues = Some(QueueSettings {
+            classes: Classes::default(),
             pool_bytes: 1 << 24,
             packets: 1 << 12,
             port_rates: vec![None, None],

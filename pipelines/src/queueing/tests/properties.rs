@@ -6,6 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn numbered(class: usize) -> Class {
+    Class::all().nth(class).expect("below CLASSES")
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Put(u16, usize, u32),
@@ -49,7 +53,7 @@ type Model = [[VecDeque<u32>; CLASSES]; 6];
 fn take(queues: &mut Queues<u32>, model: &mut Model, now: Time) -> bool {
     let Some(of) = queues.dequeue(now) else { return false };
     assert!(!queues.is_paused(of.tenant, of.class));
-    let waiting = &mut model[usize::from(of.tenant)][of.class as usize];
+    let waiting = &mut model[usize::from(of.tenant)][of.class.index()];
     assert_eq!(waiting.pop_front(), Some(of.item));
     true
 }
@@ -71,7 +75,7 @@ proptest! {
             let item = item as u32;
             match step {
                 Step::Put(of, class, bytes) => {
-                    match queues.enqueue(of, Class::ALL[class], item, bytes, now) {
+                    match queues.enqueue(of, numbered(class), item, bytes, now) {
                         Enqueued::Accepted(_) => model[usize::from(of)][class].push_back(item),
                         Enqueued::Refused(_, back) => prop_assert_eq!(back, item),
                     }
@@ -80,14 +84,14 @@ proptest! {
                     now = now.after(later.into());
                     take(&mut queues, &mut model, now);
                 }
-                Step::Pause(of, class) => queues.pause(of, Class::ALL[class]),
-                Step::Resume(of, class) => queues.resume(of, Class::ALL[class]),
+                Step::Pause(of, class) => queues.pause(of, numbered(class)),
+                Step::Resume(of, class) => queues.resume(of, numbered(class)),
                 Step::Rate(of, rate) => queues.set_rate(of, rate.map(Rate::of), now),
                 Step::PortRate(rate) => queues.set_port_rate(rate.map(Rate::of), now),
                 Step::Weight(of, weight) => queues.set_weight(of, weight),
                 Step::Thresholds(of, class, limits) => {
-                    let set = queues.set_thresholds(of, Class::ALL[class], limits, now);
-                    let is = queues.thresholds(of, Class::ALL[class]) == Some(limits);
+                    let set = queues.set_thresholds(of, numbered(class), limits, now);
+                    let is = queues.thresholds(of, numbered(class)) == Some(limits);
                     prop_assert!(is || set.is_err());
                 }
             }
@@ -97,7 +101,7 @@ proptest! {
         }
         // All may leave, and whoever waits until they say finds nothing forgotten.
         for of in 0..6 {
-            Class::ALL.into_iter().for_each(|class| queues.resume(of, class));
+            Class::all().for_each(|class| queues.resume(of, class));
         }
         while let Some(ready) = queues.next_ready(now) {
             now = ready;
@@ -114,7 +118,7 @@ proptest! {
     fn nobody_starves(weights in prop::array::uniform6(1u16..1_000), bytes in prop::array::uniform6(64u32..9_000)) {
         let mut queues = queues(weights.map(|weight| tenant(weight, None)).into());
         for of in 0..6u16 {
-            (0..2).for_each(|item| put(&mut queues, of, Class::Bulk, item, bytes[usize::from(of)]));
+            (0..2).for_each(|item| put(&mut queues, of, Class::BULK, item, bytes[usize::from(of)]));
         }
         // Between two turns of one, the others have theirs: a quantum for each weight, and a frame.
         let most: u64 = weights.iter().map(|weight| u64::from(*weight) * 9_728 + 9_000).sum();

@@ -14,7 +14,7 @@ fn saturate(
 ) -> Vec<u64> {
     let mut sent = vec![0; usize::from(tenants)];
     for tenant in 0..tenants {
-        (0..4).for_each(|item| put(queues, tenant, Class::Bulk, item, 4_170));
+        (0..4).for_each(|item| put(queues, tenant, Class::BULK, item, 4_170));
     }
     let mut now = Time::ZERO;
     while now < end {
@@ -92,7 +92,7 @@ fn what_a_shaped_tenant_leaves_over_goes_to_the_others() {
 fn a_new_rate_holds_at_once_and_loses_nothing() {
     let slow = Rate { bits_per_second: Rate::SLOWEST, burst_bytes: 100 };
     let mut queues = queues(vec![tenant(1, Some(slow))]);
-    (0..100).for_each(|item| put(&mut queues, 0, Class::Bulk, item, 1_000));
+    (0..100).for_each(|item| put(&mut queues, 0, Class::BULK, item, 1_000));
     assert_eq!(drain(&mut queues, Time::ZERO), [0]);
     assert!(queues.next_ready(Time::ZERO) > Some(Time(MILLISECOND)));
     // A megabit a second owes for the first packet; at a gigabit that is a few microseconds.
@@ -109,11 +109,11 @@ fn a_new_rate_holds_at_once_and_loses_nothing() {
 fn signalling_goes_before_the_rate_and_what_follows_pays_for_it() {
     let rate = Rate { bits_per_second: 8_000_000, burst_bytes: 1_000 };
     let mut queues = queues(vec![tenant(1, Some(rate)), tenant(1, None)]);
-    (0..4).for_each(|item| put(&mut queues, 0, Class::Signalling, item, 500));
-    put(&mut queues, 0, Class::Bulk, 10, 500);
-    (20..22).for_each(|item| put(&mut queues, 1, Class::Bulk, item, 9_000));
+    (0..4).for_each(|item| put(&mut queues, 0, Class::SIGNALLING, item, 500));
+    put(&mut queues, 0, Class::BULK, 10, 500);
+    (20..22).for_each(|item| put(&mut queues, 1, Class::BULK, item, 9_000));
     assert_eq!(drain(&mut queues, Time::ZERO), [0, 1, 2, 3, 20, 21]);
-    put(&mut queues, 0, Class::Signalling, 4, 500);
+    put(&mut queues, 0, Class::SIGNALLING, 4, 500);
     assert_eq!(drain(&mut queues, Time(400_000)), []);
     assert_eq!(drain(&mut queues, Time(501_000)), [4]);
     assert_eq!(drain(&mut queues, Time(1_900_000)), []);
