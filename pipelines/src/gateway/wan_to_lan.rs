@@ -11,6 +11,7 @@ use super::transparent::arrive;
 use super::{Common, Gateway, control};
 use crate::local::may_concern;
 use crate::recovery::{Arrival, Bound, LanePosition, Placement};
+use crate::shield::Key;
 use crate::tunnel::ecn;
 use crate::tunnel::header::{HEADER_LEN, Header, Kind};
 use crate::tunnel::outer::{Incoming, Local};
@@ -89,7 +90,9 @@ impl Gateway {
             None => Some(packet),
         };
         if let Some(packet) = bare {
-            self.common.show_shield(&packet, now);
+            if let Some(begins) = self.common.show_shield(&packet, now) {
+                self.peers.iter_mut().for_each(|peer| peer.begins(&begins, now));
+            }
             self.common.forward_bare(port, packet, queues);
         }
     }
@@ -227,15 +230,13 @@ impl Common {
         Some(packet)
     }
 
-    /// Lets the shield see a packet that the LAN is given.
+    /// Lets the shield see a packet that the LAN is given. If it says that a queue pair of the far
+    /// host begins anew: what packets to that are called.
     #[inline]
-    fn show_shield(&mut self, packet: &Packet, now: Time) {
-        if let Some(shield) = &mut self.shield
-            && may_answer(packet.head())
-            && let Some(found) = classify(packet.head()).ok().and_then(|class| class.roce)
-        {
-            shield.delivers(packet.head(), &found, now);
-        }
+    fn show_shield(&mut self, packet: &Packet, now: Time) -> Option<Key> {
+        let shield = self.shield.as_mut().filter(|_| may_answer(packet.head()))?;
+        let found = classify(packet.head()).ok()?.roce?;
+        shield.delivers(packet.head(), &found, now)
     }
 
     /// Gives a packet to a LAN port, or to the queue before it.

@@ -26,14 +26,14 @@ use dataplane::time::{MILLISECOND, Nanos, Time};
 use connections::{Connections, Ends, News};
 use requests::Requests;
 use sight::Answer;
-use table::{Key, Table};
+use table::Table;
 
 use crate::transparent::owed::Owed;
 use crate::wire::opcode::Kind;
 use crate::wire::psn::Psn;
 pub(crate) use requests::Carried;
 pub(crate) use sight::{Found, Sight};
-pub(crate) use table::Slot;
+pub(crate) use table::{Key, Slot};
 
 /// A stream must stand still for this many round trips, within these bounds, before repeats pass.
 const QUIET_ROUNDS: Nanos = 4;
@@ -141,7 +141,13 @@ impl Shield {
         requests.partner
     }
 
-    /// The data that answers must bring.
+    /// Where the answers with this key are, if anything is known of them.
+    pub(crate) fn answers(&mut self, key: &Key, now: Time) -> Option<Slot> {
+        self.answers.find(key, now)
+    }
+
+    /// The data that answers must bring. The place must have been found just now: another stream
+    /// may take it.
     #[inline]
     pub(crate) fn owed(&mut self, answers: Slot) -> Option<&mut Owed> {
         let slot = self.answers.at(answers)?.1.requests?;
@@ -149,17 +155,18 @@ impl Shield {
         (requests.partner == Some(answers)).then_some(&mut requests.owed)
     }
 
-    /// Takes note of a packet that is given to the LAN.
+    /// Takes note of a packet that is given to the LAN. If it is of connection management and says
+    /// that a queue pair of the far host begins anew: what packets to that are called.
     #[inline]
-    pub(crate) fn delivers(&mut self, head: &[u8], found: &Found, now: Time) {
-        let Some(sight) = Sight::of(head, found) else { return };
+    pub(crate) fn delivers(&mut self, head: &[u8], found: &Found, now: Time) -> Option<Key> {
+        let sight = Sight::of(head, found)?;
         if is_datagram(&sight) {
-            self.connect(&sight, false, now);
+            return self.connect(&sight, false, now);
         }
-        let (Some(answer), Some(key)) = (sight.answer(), sight.key()) else { return };
+        let (answer, key) = (sight.answer()?, sight.key()?);
         let end = if answer == Answer::Ack { sight.psn().plus(1) } else { sight.psn() };
-        let Some(slot) = self.answered(&key, end, answer, now) else { return };
-        let Some((_, requests)) = self.requests.at(slot) else { return };
+        let slot = self.answered(&key, end, answer, now)?;
+        let (_, requests) = self.requests.at(slot)?;
         match answer {
             Answer::Ack => {
                 requests.learn_pmtu(&sight);
@@ -168,6 +175,7 @@ impl Shield {
             Answer::Again => _ = requests.ask_again(end, now),
             Answer::Fatal => {}
         }
+        None
     }
 
     /// The queue pair of `source` that talks to queue pair `dest_qp` of `destination`, in this VLAN (0:
@@ -206,11 +214,12 @@ impl Shield {
     }
 
     /// Follows connection management. `leaves`: the message comes from the LAN. The requests of a
-    /// connection that leave here go to its far queue pair, their answers to its near one.
+    /// connection that leave here go to its far queue pair, their answers to its near one. If the
+    /// message's sender says that its queue pair begins anew: what packets to that are called.
     #[cold]
-    fn connect(&mut self, sight: &Sight<'_>, leaves: bool, now: Time) {
-        let Some((hosts, message)) = sight.manages() else { return };
-        let Some(news) = self.connections.hear(&hosts, &message, now) else { return };
+    fn connect(&mut self, sight: &Sight<'_>, leaves: bool, now: Time) -> Option<Key> {
+        let (hosts, message) = sight.manages()?;
+        let news = self.connections.hear(&hosts, &message, now)?;
         let out = if leaves { hosts } else { hosts.reversed() };
         let back = out.reversed();
         let keys = |ends: Ends| match leaves {
@@ -222,6 +231,12 @@ impl Shield {
             News::Begins(qp) => self.requests.remove(&out.named(qp), now),
             News::Made(ends) => self.couple(keys(ends), ends.pmtu, now),
             News::Ended(ends) => self.part(keys(ends), now),
+        }
+        match news {
+            News::Begins(qp) | News::Made(Ends { sender: qp, .. }) => {
+                Some(hosts.reversed().named(qp))
+            }
+            News::Ended(_) => None,
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Requests {
     /// The first PSN ever sent and not forgotten, and the one behind the newest packet.
     first: Psn,
     next: Psn,
+    /// The PSN behind all that was ever sent: where the RNIC went back, `next` is before it.
+    top: Psn,
     /// The PSN behind the newest one acknowledged, once something was.
     acked: Option<Psn>,
     /// The receiver asked for everything from here on.
@@ -95,7 +97,8 @@ impl Requests {
         let told = self.newest.is_none() && self.pmtu_is_told;
         let pmtu = if told { self.pmtu } else { 0 };
         let fresh = Self::default();
-        *self = Self { first: psn, next: psn, partner, pmtu, pmtu_is_told: told, ..fresh };
+        *self =
+            Self { first: psn, next: psn, top: psn, partner, pmtu, pmtu_is_told: told, ..fresh };
         self.carry(request, carried, now);
     }
 
@@ -108,11 +111,20 @@ impl Requests {
         self.read = read.map(|len| (psn, len));
         let span = self.span(read);
         self.owed.request(psn, span, request.is_answered_with_data());
-        self.next = psn.plus(span);
+        self.go_to(psn.plus(span));
         self.newest = Some(carried);
         self.moved = now;
-        if self.next.ahead_of(self.first) > MEMORY {
-            self.first = self.next.plus(MEMORY.cast_unsigned().wrapping_neg());
+        if self.top.ahead_of(self.first) > MEMORY {
+            self.first = self.top.plus(MEMORY.cast_unsigned().wrapping_neg());
+        }
+    }
+
+    /// The newest packet ends before `next`.
+    #[inline]
+    fn go_to(&mut self, next: Psn) {
+        self.next = next;
+        if next.ahead_of(self.top) > 0 {
+            self.top = next;
         }
     }
 
@@ -148,7 +160,7 @@ impl Requests {
         if let Some((psn, len)) = self.read {
             let span = self.span(Some(len));
             self.owed.request(psn, span, true);
-            self.next = psn.plus(span);
+            self.go_to(psn.plus(span));
         }
     }
 
@@ -184,12 +196,9 @@ impl Requests {
     /// The PSN behind all that may have been sent: a READ whose responses cannot be counted yet
     /// may have many.
     fn end(&self) -> Psn {
-        match self.read.filter(|_| self.pmtu == 0) {
-            Some((psn, len)) => {
-                psn.plus(len.div_ceil(PATH_MTUS[0].into()).clamp(1, MEMORY.cast_unsigned()))
-            }
-            None => self.next,
-        }
+        let Some((psn, len)) = self.read.filter(|_| self.pmtu == 0) else { return self.top };
+        let most = psn.plus(len.div_ceil(PATH_MTUS[0].into()).clamp(1, MEMORY.cast_unsigned()));
+        if most.ahead_of(self.top) > 0 { most } else { self.top }
     }
 
     /// Everything before `end` was acknowledged; `false` if that is not of this stream.

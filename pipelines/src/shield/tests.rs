@@ -211,6 +211,21 @@ fn a_read_takes_the_psns_of_its_responses() {
     assert!(!bed.read(103, 7 * 1_024));
 }
 
+/// The RNIC goes back, and what it repeats first passes: answers to what it sent last come yet.
+#[test]
+fn answers_to_what_was_sent_before_the_rnic_went_back_are_known() {
+    let mut bed = Bed::new();
+    assert!((100..110).all(|psn| bed.write(psn)));
+    assert!(bed.passes(SEND_FIRST, FAR_QP, 110, &[0; 1_024]) && bed.read(111, 4 * 1_024));
+    bed.confirm_all();
+    bed.wait(QUIET);
+    assert!(bed.write(100));
+    let response = frame(2, 1, READ_MIDDLE, NEAR_QP, 112, &[0; 1_024]);
+    let answers = bed.shield.responds(&response, &FOUND, Psn::new(113), bed.now).expect("known");
+    let owed = bed.shield.owed(answers).expect("known");
+    assert!(owed.owes(Psn::new(111)) && owed.owes(Psn::new(114)) && !owed.owes(Psn::new(115)));
+}
+
 #[test]
 fn the_path_mtu_is_learned_from_responses_and_from_jumps() {
     let mut bed = Bed::new();

@@ -16,8 +16,8 @@ use crate::wire::psn::Psn;
 /// which is before which.
 const FARTHEST: i32 = 1 << 30;
 
-/// Before so many packets the far side is told where the RNIC went back: who does not know it takes
-/// them for needless copies, and asks for all of them once it does.
+/// Before so many packets the far side is told that a life began, or where the RNIC went back: who
+/// does not know it takes them for needless copies, and asks for all of them once it does.
 const TELL: u8 = 2;
 
 /// Probes in vain after which the way of a stream is taken to be in trouble.
@@ -77,6 +77,8 @@ pub(crate) enum Answer {
 #[derive(Default)]
 pub(crate) struct Log {
     begun: bool,
+    /// The queue pair that it goes to begins anew: the next packet is of another life.
+    over: bool,
     response: bool,
     epoch: u8,
     packets: VecDeque<Sent>,
@@ -166,6 +168,7 @@ impl Log {
             first: at,
             next: Seq(at.get()),
             turn: (Seq(at.get()), Seq(at.get())),
+            tell: TELL,
             last: self.last,
             last_probe: self.last_probe,
             listed: self.listed,
@@ -178,7 +181,12 @@ impl Log {
     #[inline]
     pub(crate) fn is_other_life(&self, psn: Psn) -> bool {
         let known = psn.ahead_of(Psn::new(self.next.0)) < WINDOW && psn.ahead_of(self.first) >= -1;
-        self.begun && !known
+        self.begun && (self.over || !known)
+    }
+
+    /// The queue pair that it goes to begins anew: whatever PSN comes next is of another life.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
     }
 
     /// Remembers a packet that [`Log::note`] gave a number, which is returned.

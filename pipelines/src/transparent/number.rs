@@ -56,7 +56,7 @@ impl Number {
             }
             _ => return None,
         };
-        let name = Name(sight.key()?.hash(secret ^ u64::from(response)));
+        let name = Name::of(&sight.key()?, response, secret);
         Some(Self { name, response, psn, takes, pmtu: sight.pmtu() })
     }
 

@@ -100,6 +100,17 @@ impl Outbound {
         self.order.push_back(Mark { slot, at, sent: now });
     }
 
+    /// A queue pair begins anew: the streams to it are these, as far as they are known.
+    #[cold]
+    pub(crate) fn end(&mut self, names: [Name; 2], now: Time) {
+        for name in names {
+            let slot = self.table.find(name, now);
+            if let Some((_, log)) = slot.and_then(|slot| self.table.at(slot)) {
+                log.end();
+            }
+        }
+    }
+
     /// Forgets the age of what was confirmed since.
     fn trim(&mut self) {
         while let Some(mark) = self.order.front() {

@@ -11,7 +11,7 @@ use super::number::{Number, Takes};
 use super::owed::Owed;
 use super::strangers::Strangers;
 use crate::recovery::{Arrival, Holes, Range, Rtt, Seq};
-use crate::shield::Slot;
+use crate::shield::Key;
 use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
 
@@ -70,8 +70,8 @@ pub(crate) struct Stream {
     bare: Option<Seq>,
     /// The number of the newest refusal that has one of its own.
     refusal: Option<Seq>,
-    /// Where the shield knows which requests it answers.
-    pub(crate) answers: Option<Slot>,
+    /// What the shield calls it, if it is one of responses and one came.
+    pub(crate) answers: Option<Key>,
     /// The channel to answer by.
     pub(crate) via: u8,
     /// Something arrived that is not confirmed.
@@ -338,7 +338,8 @@ impl Stream {
 
     /// The RNIC went back: all before `from` was sent, and no number from there up to `to`.
     fn turn(&mut self, (from, to): (Seq, Seq), owed: Option<&Owed>, now: Time) {
-        if self.response && from != to {
+        let is_newer = |known: Option<Seq>| known.is_none_or(|known| to.ahead_of(known) > 0);
+        if self.response && from != to && is_newer(self.refusal) {
             // Also where it begins with that: acknowledgements of before may come yet.
             self.refusal = Some(to);
         }

@@ -3,6 +3,8 @@
 
 use dataplane::time::Time;
 
+use crate::shield::Key;
+
 /// Slots of a set.
 const WAYS: usize = 4;
 
@@ -10,6 +12,14 @@ const WAYS: usize = 4;
 /// gateways of a session find the same one, and nobody else can tell which streams share a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Name(pub(crate) u64);
+
+impl Name {
+    /// Of the packets to a queue pair: of responses to it, or of requests. `secret` keys it.
+    #[inline]
+    pub(crate) fn of(to: &Key, response: bool, secret: u64) -> Self {
+        Self(to.hash(secret ^ u64::from(response)))
+    }
+}
 
 /// Where a stream is in its table; another stream may take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Two gateways where PSNs are the numbers: what a gateway that tracks PSNs can fall into.
 
 mod answers;
+mod lives;
 mod strange;
 
 use super::roce::*;

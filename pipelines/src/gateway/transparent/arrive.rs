@@ -12,7 +12,7 @@ use super::super::peer::{Peer, Timer};
 use super::super::{Behind, Common};
 use super::{has_right_icrc, tell};
 use crate::recovery::Bound;
-use crate::shield::{self, Found};
+use crate::shield::{self, Found, Sight};
 use crate::transparent::inbound::Placed;
 use crate::transparent::number::Number;
 use crate::transparent::table::Slot;
@@ -87,7 +87,10 @@ pub(in super::super) fn arrive(
         _ => None,
     };
     if let Some((_, stream)) = streams.inbound.table.at(slot) {
-        (stream.via, stream.answers) = (via as u8, answers.or(stream.answers));
+        stream.via = via as u8;
+        if number.response && stream.answers.is_none() {
+            stream.answers = Sight::of(packet.head(), found).and_then(|sight| sight.key());
+        }
     }
     streams.inbound.unconfirmed += 1;
     if streams.inbound.confirm_at == Time::NEVER {
@@ -151,10 +154,13 @@ pub(super) fn place_strangers(
 ) {
     let Some(streams) = &mut peer.streams else { return };
     let Some((_, stream)) = streams.inbound.table.at(slot) else { return };
-    let (count, answers) = (stream.strangers(), stream.answers);
-    if count > 0 {
-        stream.inquired = (Time::ZERO, 0);
+    let count = stream.strangers();
+    if count == 0 {
+        return;
     }
+    stream.inquired = (Time::ZERO, 0);
+    let answers = stream.answers.as_ref().zip(common.shield.as_mut());
+    let answers = answers.and_then(|(key, shield)| shield.answers(key, now));
     for _ in 0..count {
         let Some(streams) = &mut peer.streams else { return };
         let Some((number, packet)) = streams.inbound.take_stranger(slot) else { return };

@@ -8,13 +8,16 @@ pub(super) mod tell;
 pub(super) mod told;
 
 use dataplane::memory::Packet;
+use dataplane::time::Time;
 
+use super::peer::Peer;
 use super::session::Keys;
 use super::settings::RecoverySettings;
-use crate::shield::{Found, Sight};
+use crate::shield::{Found, Key, Sight};
 use crate::tenant::Shares;
 use crate::transparent::inbound::{Inbound, Limits};
 use crate::transparent::outbound::Outbound;
+use crate::transparent::table::Name;
 use crate::wire::{icrc, udp};
 
 /// The streams of one peer.
@@ -49,6 +52,17 @@ impl Streams {
             mac.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
         };
         self.secrets = (secret(keys.send), secret(keys.receive));
+    }
+}
+
+impl Peer {
+    /// A queue pair behind it, packets to which are called `to`, begins anew: so do the streams to
+    /// that, whatever their PSNs.
+    #[cold]
+    pub(super) fn begins(&mut self, to: &Key, now: Time) {
+        let Some(streams) = &mut self.streams else { return };
+        let name = |response| Name::of(to, response, streams.secrets.0);
+        streams.outbound.end([name(false), name(true)], now);
     }
 }
 

@@ -71,10 +71,11 @@ fn announced_one(
     let Some(rtt) = peer.senders.get(usize::from(stream.via)).map(|sender| sender.rtt) else {
         return;
     };
-    let mut owed = match (&mut common.shield, stream.answers) {
-        (Some(shield), Some(answers)) => shield.owed(answers),
-        _ => None,
-    };
+    let known = common.shield.as_mut().zip(stream.answers.as_ref());
+    let mut owed = known.and_then(|(shield, key)| {
+        let answers = shield.answers(key, now)?;
+        shield.owed(answers)
+    });
     let lost = stream.announce(item, owed.as_deref(), now, &rtt);
     if let Some(owed) = &mut owed {
         // What was owed before the RNIC went back has come, or is missed.
