@@ -1,8 +1,8 @@
-//! One stream as it arrives: what of it is missing, and what waits for that.
+//! One stream as it arrives: what of it is missing, and where a packet has its place. What the far
+//! side says of it is taken in in [`announced`], what waits is in [`waiting`].
 
 use std::collections::VecDeque;
 
-use dataplane::memory::Packet;
 use dataplane::time::Time;
 
 use super::WINDOW;
@@ -12,25 +12,16 @@ use super::owed::Owed;
 use super::strangers::Strangers;
 use crate::recovery::{Arrival, Holes, Range, Rtt, Seq};
 use crate::shield::Key;
-use crate::tunnel::streams::Announced;
 use crate::wire::psn::Psn;
 
-/// A queue longer than this gives memory back when it is empty; and what it keeps.
-pub(crate) const LONG: usize = 1_024;
-pub(crate) const SHORT: usize = 64;
+mod announced;
+mod waiting;
+
+use waiting::Held;
+pub(crate) use waiting::{LONG, SHORT};
 
 /// Holes that a stream remembers.
 const HOLES: u32 = 1_024;
-
-/// A packet that waits for the ones before it.
-struct Held {
-    /// Where it stands: nothing before this may be missing when it goes.
-    key: Seq,
-    /// Numbers it takes; none if it took them before.
-    span: u32,
-    since: Time,
-    packet: Packet,
-}
 
 /// What is to be done with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,29 +219,6 @@ impl Stream {
         }
     }
 
-    /// Whether the packet that takes this number waits.
-    fn waits(&self, seq: Seq) -> bool {
-        let first = self.held.partition_point(|held| held.key.ahead_of(seq) < 0);
-        let mut there = self.held.range(first..).take_while(|held| held.key == seq);
-        there.any(|held| held.span > 0)
-    }
-
-    /// Gives back the memory of a queue that was long once.
-    pub(crate) fn shrink(&mut self) {
-        if self.held.is_empty() && self.held.capacity() > LONG {
-            self.held.shrink_to(SHORT);
-        }
-        self.strangers.shrink();
-    }
-
-    /// Where a packet waits of which it is not known yet what came before it.
-    fn wait_for_begin(&mut self, number: &Number) -> Place {
-        if self.held.is_empty() {
-            self.holes = Holes::growing(HOLES, Seq(number.psn.get()));
-        }
-        Place::At(self.seq(number.psn))
-    }
-
     /// A response with data. What is owed between the newest one and this is missing.
     fn data(&mut self, seq: Seq, owed: Option<&Owed>, now: Time, rtt: &Rtt) -> Arrival {
         if seq.ahead_of(self.holes.next()) >= 0 {
@@ -297,86 +265,6 @@ impl Stream {
         self.holes.give_up(Range { start: bare, count: 1 });
     }
 
-    /// The far side says what it has sent of this stream. Returns how many packets are lost for
-    /// good by that. The stream's life is the announced one, or has not begun.
-    pub(crate) fn announce(
-        &mut self,
-        announced: &Announced,
-        owed: Option<&Owed>,
-        now: Time,
-        rtt: &Rtt,
-    ) -> u32 {
-        if announced.pmtu != 0 {
-            self.learn_pmtu(announced.pmtu);
-        }
-        self.response = announced.response;
-        self.dirty = true;
-        let Announced { front, next, turn, .. } = *announced;
-        if !self.begun {
-            self.begin(front, now, rtt);
-        }
-        self.epoch = announced.epoch;
-        self.turn(turn, owed, now);
-        let near = |seq: Seq, holes: &Holes| seq.ahead_of(holes.next()) < WINDOW;
-        if !near(front, &self.holes) || !near(next, &self.holes) {
-            return 0;
-        }
-        let mut skipped = self.skip(front);
-        if front.ahead_of(self.holes.next()) > 0 {
-            skipped += 1;
-            self.holes.pass(front);
-        }
-        if announced.limit && self.holes.next().ahead_of(next) < WINDOW {
-            self.retract(next);
-        }
-        if announced.probe && next.ahead_of(self.holes.next()) > 0 {
-            self.expect(next, owed.is_none() && !self.heard, owed, now);
-            self.bare = announced.bare.then_some(next.plus(u32::MAX));
-        }
-        if announced.lost { skipped } else { 0 }
-    }
-
-    /// The RNIC went back: all before `from` was sent, and no number from there up to `to`.
-    fn turn(&mut self, (from, to): (Seq, Seq), owed: Option<&Owed>, now: Time) {
-        let is_newer = |known: Option<Seq>| known.is_none_or(|known| to.ahead_of(known) > 0);
-        if self.response && from != to && is_newer(self.refusal) {
-            // Also where it begins with that: acknowledgements of before may come yet.
-            self.refusal = Some(to);
-        }
-        if to.ahead_of(self.holes.next()) <= 0 {
-            return;
-        }
-        if (1..WINDOW).contains(&from.ahead_of(self.holes.next())) {
-            match self.response {
-                // The refusal is behind an acknowledgement, which it makes needless.
-                true => drop(self.miss(from, owed, now)),
-                false => self.expect(from, false, owed, now),
-            }
-        }
-        self.open = None;
-        self.holes.pass(to);
-    }
-
-    /// Nothing was sent from `next` on. Whoever sent what came from there, the RNIC may judge it.
-    fn retract(&mut self, next: Seq) {
-        self.holes.retract(next);
-        for held in self.held.iter_mut().filter(|held| held.key.ahead_of(next) > 0) {
-            (held.key, held.span) = (next, 0);
-        }
-    }
-
-    /// Packets before `next` were sent, and not all came.
-    fn expect(&mut self, next: Seq, all: bool, owed: Option<&Owed>, now: Time) {
-        if !self.response || all {
-            self.holes.announce(next, now);
-            return;
-        }
-        if self.miss(next, owed, now) && next.ahead_of(self.holes.next()) > 0 {
-            self.holes.pass(next.plus(u32::MAX));
-            self.holes.announce(next, now);
-        }
-    }
-
     /// Nothing before `to` is waited for any more. Returns how many numbers were missing.
     fn skip(&mut self, to: Seq) -> u32 {
         let from = self.holes.cumulative();
@@ -386,109 +274,9 @@ impl Stream {
         self.holes.give_up(Range { start: from, count: to.offset_from(from) })
     }
 
-    /// Whether a packet that stands here can go.
-    #[inline]
-    pub(crate) fn is_free(&self, key: Seq) -> bool {
-        let first = self.held.front().is_none_or(|held| held.key.ahead_of(key) > 0);
-        self.begun && first && key.ahead_of(self.holes.cumulative()) <= 0
-    }
-
     /// Numbers that a packet takes, as far as that is known.
     pub(crate) fn span(&self, number: &Number) -> u32 {
         number.span(self.pmtu).unwrap_or(1)
-    }
-
-    /// Lets a packet wait in its place.
-    pub(crate) fn hold(&mut self, key: Seq, span: u32, packet: Packet, now: Time) {
-        let behind = self.held.partition_point(|held| held.key.ahead_of(key) <= 0);
-        self.held.insert(behind, Held { key, span, since: now, packet });
-    }
-
-    /// Lets a packet wait for an announcement.
-    pub(crate) fn set_aside(&mut self, number: &Number, packet: Packet, now: Time) {
-        self.strangers.push(number, packet, now);
-    }
-
-    /// The packet that has waited longest for an announcement.
-    pub(crate) fn take_stranger(&mut self) -> Option<(Number, Packet)> {
-        self.strangers.pop()
-    }
-
-    /// Packets that wait for an announcement.
-    pub(crate) fn strangers(&self) -> usize {
-        self.strangers.len()
-    }
-
-    /// Waits for no announcement any longer: who waited for one goes first, as it is.
-    pub(crate) fn admit(&mut self) {
-        let key = self.holes.cumulative();
-        while let Some((since, packet)) = self.strangers.pop_last() {
-            self.held.push_front(Held { key, span: 0, since, packet });
-        }
-    }
-
-    /// Whether the far side must be asked what this is.
-    pub(crate) fn is_unclear(&self) -> bool {
-        !self.begun && !self.held.is_empty() || self.strangers() > 0
-    }
-
-    /// The next packet that need not wait any longer.
-    #[inline]
-    pub(crate) fn release(&mut self) -> Option<Packet> {
-        if !self.can_release() {
-            return None;
-        }
-        self.held.pop_front().map(|held| held.packet)
-    }
-
-    /// Whether a packet need not wait any longer.
-    #[inline]
-    pub(crate) fn can_release(&self) -> bool {
-        let first = self.held.front();
-        let free = |held: &Held| held.key.ahead_of(self.holes.cumulative()) <= 0;
-        self.begun && first.is_some_and(free)
-    }
-
-    /// Waits no longer for what keeps the first packet back. Returns how many numbers were missing.
-    pub(crate) fn give_up(&mut self, now: Time, rtt: &Rtt) -> u32 {
-        if self.strangers.since().is_some_and(|since| self.held_since() == Some(since)) {
-            self.admit();
-            return 0;
-        }
-        let Some(key) = self.held.front().map(|held| held.key) else { return 0 };
-        if !self.begun {
-            self.begin(key, now, rtt);
-            return 0;
-        }
-        self.skip(key)
-    }
-
-    /// The first of what waits, whatever is missing before it.
-    pub(crate) fn force(&mut self) -> Option<Packet> {
-        self.held.pop_front().map(|held| held.packet)
-    }
-
-    /// Packets that wait.
-    pub(crate) fn held(&self) -> usize {
-        self.held.len() + self.strangers.len()
-    }
-
-    /// Since when the packet that is next to go has waited.
-    pub(crate) fn held_since(&self) -> Option<Time> {
-        let held = self.held.front().map(|held| held.since);
-        held.into_iter().chain(self.strangers.since()).min()
-    }
-
-    /// What waits.
-    #[inline]
-    pub(crate) fn packets(&self) -> impl Iterator<Item = &Packet> {
-        let held = self.held.iter().map(|held| &held.packet);
-        held.chain(self.strangers.packets())
-    }
-
-    /// Whether this announcement is of another life than the one that began here.
-    pub(crate) fn is_other_life(&self, announced: &Announced) -> bool {
-        self.begun && self.epoch != 0 && self.epoch != announced.epoch
     }
 
     /// Whether there is nothing to ask, to confirm or to deliver.
@@ -503,3 +291,6 @@ impl Stream {
         self.inquired = (Time::ZERO, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;
