@@ -96,7 +96,6 @@ pub struct Dequeued<T> {
 /// What is kept of a tenant, side by side.
 #[derive(Debug)]
 struct Tenant {
-    fifos: [Fifo; CLASSES],
     /// Bits of its classes that have something.
     filled: u8,
     /// Bits of its classes that may not leave.
@@ -109,6 +108,8 @@ struct Tenant {
 #[derive(Debug)]
 pub struct Queues<T> {
     tenants: Box<[Tenant]>,
+    /// By class and then by tenant, as accounts are: those of the classes that are there lie close.
+    fifos: Box<[Fifo]>,
     slab: Slab<T>,
     buffer: Buffer,
     rings: Rings,
@@ -140,15 +141,17 @@ impl<T> Queues<T> {
     /// When the pool does not hold what is to be reserved.
     pub fn new(settings: &QueuesSettings, start: Time) -> Result<Self, PoolExceeded> {
         let tenant = |of: &TenantQueues| Tenant {
-            fifos: [Fifo::EMPTY; CLASSES],
             filled: 0,
             paused: 0,
             weight: of.weight.clamp(1, TenantQueues::HEAVIEST),
             shaper: of.rate.map(|rate| Shaper::new(rate, start)),
         };
         let tenants: Box<[Tenant]> = settings.tenants.iter().map(tenant).collect();
-        let thresholds = settings.tenants.iter().flat_map(|tenant| tenant.thresholds);
+        let of_class =
+            |class: Class| settings.tenants.iter().map(move |of| of.thresholds[class.index()]);
+        let thresholds = Class::all().flat_map(of_class);
         Ok(Self {
+            fifos: vec![Fifo::EMPTY; tenants.len() * CLASSES].into(),
             buffer: Buffer::new(settings.pool_bytes, thresholds)?,
             slab: Slab::new(settings.packets),
             rings: Rings::new(tenants.len()),
@@ -194,16 +197,18 @@ impl<T> Queues<T> {
         bytes: u32,
         now: Time,
     ) -> Enqueued<T> {
-        let number = self.known(tenant);
+        let (number, tenants) = (self.known(tenant), self.tenants.len());
         let Some(tenant) = self.tenants.get_mut(usize::from(number)) else {
             return Enqueued::Refused(Refusal::Threshold, item);
         };
-        let crossing = match self.buffer.add(account(number, class), bytes, now) {
+        let queue = queue(number, class, tenants);
+        let crossing = match self.buffer.add(queue, bytes, now) {
             Ok(crossing) => crossing,
             Err(refusal) => return Enqueued::Refused(refusal, item),
         };
-        if let Err(item) = self.slab.push(&mut tenant.fifos[class.index()], item, bytes) {
-            return self.take_back(number, class, item, bytes, now);
+        if let Err(item) = self.slab.push(&mut self.fifos[queue], item, bytes) {
+            self.buffer.remove(queue, bytes, now);
+            return Enqueued::Refused(Refusal::Packets, item);
         }
         tenant.filled |= class.bit();
         let flow = flow(number, level(class));
@@ -211,20 +216,6 @@ impl<T> Queues<T> {
             self.rings.activate(flow);
         }
         Enqueued::Accepted(crossing)
-    }
-
-    /// There was no entry for an item that its queue had room for.
-    #[cold]
-    fn take_back(
-        &mut self,
-        tenant: u16,
-        class: Class,
-        item: T,
-        bytes: u32,
-        now: Time,
-    ) -> Enqueued<T> {
-        self.buffer.remove(account(tenant, class), bytes, now);
-        Enqueued::Refused(Refusal::Packets, item)
     }
 
     /// Takes what leaves next; `None` if nothing may leave at `now`.
@@ -251,12 +242,13 @@ impl<T> Queues<T> {
     fn take(&mut self, level: usize, now: Time) -> Result<Dequeued<T>, Nothing> {
         loop {
             let flow = self.rings.front(level).ok_or(Nothing::Here)?;
-            let (number, _) = parts(flow);
+            let ((number, _), tenants) = (parts(flow), self.tenants.len());
             let tenant = &mut self.tenants[usize::from(number)];
-            let front = tenant
-                .front(level)
-                .and_then(|class| Some((class, self.slab.front(tenant.fifos[class.index()])?)));
-            let Some((class, bytes)) = front else {
+            let front = tenant.front(level).and_then(|class| {
+                let queue = queue(number, class, tenants);
+                Some((class, queue, self.slab.front(self.fifos[queue])?))
+            });
+            let Some((class, queue, bytes)) = front else {
                 self.rings.leave(level, State::Idle);
                 continue;
             };
@@ -283,7 +275,7 @@ impl<T> Queues<T> {
             if let Some(shaper) = &mut tenant.shaper {
                 shaper.charge(bytes);
             }
-            let fifo = &mut tenant.fifos[class.index()];
+            let fifo = &mut self.fifos[queue];
             let (item, bytes) = self.slab.pop(fifo).ok_or(Nothing::Here)?;
             if fifo.is_empty() {
                 tenant.filled &= !class.bit();
@@ -292,7 +284,7 @@ impl<T> Queues<T> {
             if tenant.front(level).is_none() {
                 self.rings.leave(level, State::Idle);
             }
-            let crossing = self.buffer.remove(account(number, class), bytes, now);
+            let crossing = self.buffer.remove(queue, bytes, now);
             return Ok(Dequeued { tenant: number, class, item, bytes, crossing });
         }
     }
@@ -395,7 +387,7 @@ impl<T> Queues<T> {
         thresholds: Thresholds,
         now: Time,
     ) -> Result<Option<Crossing>, PoolExceeded> {
-        self.buffer.set(account(self.known(tenant), class), thresholds, now)
+        self.buffer.set(self.queue(tenant, class), thresholds, now)
     }
 
     /// Gives nobody so many bytes of what all share: see [`Buffer::withhold`](super::Buffer::withhold).
@@ -406,20 +398,20 @@ impl<T> Queues<T> {
     /// What a queue may hold.
     #[must_use]
     pub fn thresholds(&self, tenant: u16, class: Class) -> Option<Thresholds> {
-        self.buffer.thresholds(account(self.known(tenant), class))
+        self.buffer.thresholds(self.queue(tenant, class))
     }
 
     /// How a queue does at `now`.
     #[must_use]
     pub fn level(&self, tenant: u16, class: Class, now: Time) -> Level {
-        self.buffer.level(account(self.known(tenant), class), now)
+        self.buffer.level(self.queue(tenant, class), now)
     }
 
     /// Bytes in a queue.
     #[inline]
     #[must_use]
     pub fn bytes_of(&self, tenant: u16, class: Class) -> u64 {
-        self.buffer.bytes_of(account(self.known(tenant), class))
+        self.buffer.bytes_of(self.queue(tenant, class))
     }
 
     /// Packets in all queues.
@@ -448,15 +440,19 @@ impl<T> Queues<T> {
 
     /// Lets go of everything at `now`; each item is shown to `gone` first.
     pub fn clear(&mut self, now: Time, mut gone: impl FnMut(T)) {
-        for (number, tenant) in self.tenants.iter_mut().enumerate() {
-            for class in Class::all() {
-                while let Some((item, bytes)) = self.slab.pop(&mut tenant.fifos[class.index()]) {
-                    self.buffer.remove(account(number as u16, class), bytes, now);
-                    gone(item);
-                }
+        for (queue, fifo) in self.fifos.iter_mut().enumerate() {
+            while let Some((item, bytes)) = self.slab.pop(fifo) {
+                self.buffer.remove(queue, bytes, now);
+                gone(item);
             }
-            tenant.filled = 0;
         }
+        self.tenants.iter_mut().for_each(|tenant| tenant.filled = 0);
+    }
+
+    /// The number of a queue of a tenant, or of the one that has what is nobody else's.
+    #[inline]
+    fn queue(&self, tenant: u16, class: Class) -> usize {
+        queue(self.known(tenant), class, self.tenants.len())
     }
 
     /// The number of a tenant, or of the one that has what is nobody else's.
@@ -484,10 +480,11 @@ const fn level(class: Class) -> usize {
     if class.bit() == SIGNALLING { FIRST } else { FIRST + 1 }
 }
 
-/// The account of a queue.
+/// The number of a queue, which its account has as well. Those of a class lie side by side, so that
+/// classes that are not there cost nobody a place in a cache.
 #[inline]
-const fn account(tenant: u16, class: Class) -> usize {
-    tenant as usize * CLASSES + class.index()
+const fn queue(tenant: u16, class: Class, tenants: usize) -> usize {
+    class.index() * tenants + tenant as usize
 }
 
 fn set_shaper(shaper: &mut Option<Shaper>, rate: Option<Rate>, share: Option<Share>, now: Time) {
