@@ -208,7 +208,9 @@ impl<'a> Post<'a> {
             }
             let now = self.worker.now();
             let left = self.worker.next_event().map_or(u64::MAX, |next| next.since(now));
-            self.idler.idle(if self.shared.team.is_some() { left.min(LOOK) } else { left });
+            let has_pauses =
+                self.shared.team.is_some() && self.shared.config.backpressure.is_some();
+            self.idler.idle(if has_pauses { left.min(LOOK) } else { left });
             if now.since(self.published) >= PUBLISH {
                 break;
             }
