@@ -17,7 +17,8 @@ pub(crate) struct PathEventStatus {
     pub(crate) peer: String,
     pub(crate) path: String,
     /// `up` or `down`: its session; `recovered`: what was under way when it went down is confirmed;
-    /// `in-service`: its hold-down is over.
+    /// `in-service`: its hold-down is over; `out-of-service`: it went down, and this worker was told
+    /// by the one that has the session.
     pub(crate) event: String,
     /// Why it went down.
     pub(crate) diagnostic: Option<String>,
@@ -40,7 +41,7 @@ impl PathEventStatus {
         let (peer, path) = names(event.peer, event.path)?;
         let is_down = |earlier: &&PathEvent| {
             let same = (earlier.peer, earlier.path) == (event.peer, event.path);
-            same && matches!(earlier.kind, PathEventKind::Down(_))
+            same && matches!(earlier.kind, PathEventKind::Down(_) | PathEventKind::OutOfService)
         };
         let before = if is_down(&event) { &[] } else { events.get(..index)? };
         let down = before.iter().rev().find(is_down);
@@ -49,6 +50,7 @@ impl PathEventStatus {
             PathEventKind::Down(why) => ("down", Some(why.name().to_owned()), None),
             PathEventKind::Recovered(resent) => ("recovered", None, Some(resent)),
             PathEventKind::InService => ("in-service", None, None),
+            PathEventKind::OutOfService => ("out-of-service", None, None),
         };
         Some(Self {
             worker,

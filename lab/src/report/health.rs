@@ -55,6 +55,7 @@ fn report(
         PathEventKind::Down(diagnostic) => ("down", Some(diagnostic.name()), None),
         PathEventKind::Recovered(resent) => ("recovered", None, Some(resent)),
         PathEventKind::InService => ("in_service", None, None),
+        PathEventKind::OutOfService => ("out_of_service", None, None),
     };
     Some(PathEventReport {
         at_us: micros(at),

@@ -53,6 +53,8 @@ pub enum PathEventKind {
     Recovered(u64),
     /// Its hold-down is over: it is in service again.
     InService,
+    /// It is out of service, says the worker that has its session.
+    OutOfService,
 }
 
 /// Something that happened to a path.
@@ -115,6 +117,8 @@ struct Path {
     /// It is out of service, and something that was under way then is not confirmed; so many
     /// packets were sent again.
     recovering: Option<u64>,
+    /// Another worker, which has its session, says that it is out of service.
+    out: bool,
 }
 
 /// The health of a peer's paths.
@@ -169,7 +173,7 @@ impl Health {
                     sent: 0,
                 })
             });
-            paths.push(Path { channels, port: path.port, watch, recovering: None });
+            paths.push(Path { channels, port: path.port, watch, recovering: None, out: false });
         }
         let watched = paths.iter().any(|path| path.watch.is_some());
         Self { paths, index, watched }
@@ -177,8 +181,8 @@ impl Health {
 
     /// Whether a path is in service, as far as its session knows: one that never came up is.
     pub(super) fn usable(&self, path: usize) -> bool {
-        let watch = self.paths.get(path).and_then(|path| path.watch.as_ref());
-        watch.is_none_or(|watch| watch.damping.is_usable())
+        let Some(path) = self.paths.get(path) else { return true };
+        !path.out && path.watch.as_ref().is_none_or(|watch| watch.damping.is_usable())
     }
 
     /// How the session of a path stands at `now`, if it has one.
@@ -298,6 +302,7 @@ pub(super) fn tend(common: &mut Common, peer: &mut Peer, now: Time, queues: &mut
         let watch = peer.health.paths.get_mut(path).and_then(|path| path.watch.as_mut());
         if watch.is_some_and(|watch| watch.damping.expire(now)) {
             put_in_service(peer, path, true);
+            common.tell_team(peer.health.index, path, true);
             common.note(peer.health.index, path, PathEventKind::InService, now);
         }
         speak(common, peer, path, now, queues);
@@ -344,8 +349,24 @@ fn follow(common: &mut Common, peer: &mut Peer, path: usize, change: Option<Chan
         {
             watch.damping.went_down(now);
             put_in_service(peer, path, false);
+            common.tell_team(index, path, false);
         }
     }
+}
+
+/// Puts paths of a peer in and out of service as the worker says that has their sessions.
+pub(super) fn heed_services(common: &mut Common, peer: &mut Peer, now: Time) {
+    let index = peer.health.index;
+    for path in 0..peer.health.paths.len() {
+        let Some(member) = &common.member else { return };
+        let out = member.services().is_out(index, path);
+        let Some(of) = peer.health.paths.get_mut(path).filter(|of| of.out != out) else { continue };
+        of.out = out;
+        put_in_service(peer, path, !out);
+        let kind = if out { PathEventKind::OutOfService } else { PathEventKind::InService };
+        common.note(index, path, kind, now);
+    }
+    common.wheel.set(peer.timer(Timer::Health), now);
 }
 
 /// Puts a path in or out of service. What is under way on one that goes out is to be sent again.
@@ -447,6 +468,13 @@ fn send_channel_again(
 }
 
 impl Common {
+    /// Tells other workers that a path is in service, or is not.
+    fn tell_team(&self, peer: usize, path: usize, usable: bool) {
+        if let Some(member) = self.member.as_ref().filter(|member| member.speaks()) {
+            member.services().set(peer, path, !usable);
+        }
+    }
+
     /// Remembers what happened to a path; the oldest is forgotten for it.
     fn note(&mut self, peer: usize, path: usize, kind: PathEventKind, now: Time) {
         if self.path_events.len() >= EVENTS {

@@ -59,6 +59,7 @@ use queues::Waiting;
 pub use queues::{QueueEvent, QueueStatus, Toward};
 pub use settings::*;
 pub use status::{PathStatus, PeerStatus, Way};
+use team::Member;
 pub use team::Team;
 use tenancy::Tenancy;
 pub use tenancy::TenantStatus;
@@ -87,6 +88,8 @@ struct Common {
     hops: Hops,
     own: Own,
     pauses: Option<Box<Pauses>>,
+    /// The place among several workers.
+    member: Option<Member>,
     path_events: VecDeque<PathEvent>,
     /// Told of every packet that the shield absorbs.
     absorbed: Option<Watch>,
@@ -166,6 +169,7 @@ impl Gateway {
             hops,
             own,
             pauses,
+            member: None,
             path_events,
             absorbed,
         };
@@ -257,7 +261,7 @@ impl Gateway {
 
 impl Pipeline for Gateway {
     fn receive(&mut self, port: usize, burst: &mut Burst, now: Time, queues: &mut [TxQueue]) {
-        if self.has_news_of_pauses() {
+        if self.has_news() {
             self.heed_team(now);
         }
         match self.local.get(port) {
@@ -274,7 +278,7 @@ impl Pipeline for Gateway {
     }
 
     fn expire(&mut self, now: Time, queues: &mut [TxQueue]) {
-        if self.has_news_of_pauses() {
+        if self.has_news() {
             self.heed_team(now);
         }
         while let Some(timer) = self.common.wheel.expire(now) {
@@ -323,7 +327,7 @@ impl Pipeline for Gateway {
             let streams = peer.streams.as_ref().is_some_and(|streams| streams.inbound.ready() > 0);
             streams || !peer.ready.is_empty()
         };
-        if self.peers.iter().any(waits) || self.has_news_of_pauses() {
+        if self.peers.iter().any(waits) || self.has_news() {
             return Some(Time::ZERO);
         }
         let timer = self.common.wheel.next_deadline();

@@ -379,8 +379,7 @@ impl Gateway {
     }
 
     /// Heeds what other workers said of pauses.
-    #[cold]
-    pub(super) fn heed_team(&mut self, now: Time) {
+    pub(super) fn heed_speaker(&mut self, now: Time) {
         for port in 0..self.local.len() {
             let Some(pauses) = &self.common.pauses else { return };
             let changed = pauses.heard_by_speaker(port);

@@ -14,7 +14,7 @@ const TTL_AT: usize = 22;
 const PORT_AT: usize = 36;
 
 /// Two paths, each by a port of its own, and each watched.
-fn two_paths(settings: &mut Settings) {
+pub(super) fn two_paths(settings: &mut Settings) {
     let own = settings.ports[WAN].mac;
     let second = |mac: Mac| [mac[0], mac[1], mac[2], mac[3], mac[4], mac[5] | SECOND];
     settings.ports.push(PortSettings { mac: second(own), ..settings.ports[WAN].clone() });
@@ -33,7 +33,7 @@ fn is_bfd(frame: &[u8]) -> bool {
     datagram::may_be(frame)
 }
 
-fn paths(bed: &Bed, side: usize) -> Vec<PathStatus> {
+pub(super) fn paths(bed: &Bed, side: usize) -> Vec<PathStatus> {
     let mut status = Vec::new();
     bed.sides[side].gateway.peers_status(bed.now, &mut status);
     status[0].paths.clone()
@@ -48,14 +48,14 @@ fn states(bed: &Bed) -> [[State; 2]; 2] {
 }
 
 /// The wire, of which one path's frames are lost.
-fn without(path: usize) -> impl FnMut(u64, &[u8]) -> Vec<(Nanos, Vec<u8>)> {
+pub(super) fn without(path: usize) -> impl FnMut(u64, &[u8]) -> Vec<(Nanos, Vec<u8>)> {
     move |_, frame| {
         let of = usize::from(frame[5] & SECOND != 0);
         if of == path { vec![] } else { vec![(DELAY, frame.to_vec())] }
     }
 }
 
-fn events(bed: &Bed, side: usize) -> Vec<(usize, PathEventKind)> {
+pub(super) fn events(bed: &Bed, side: usize) -> Vec<(usize, PathEventKind)> {
     bed.sides[side].gateway.path_events().map(|event| (event.path, event.kind)).collect()
 }
 

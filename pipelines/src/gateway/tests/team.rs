@@ -14,7 +14,11 @@ struct Crew([Bed; 2]);
 
 impl Crew {
     fn up(change: impl Fn(&mut Settings)) -> Self {
-        let mut beds = [Bed::new(&change), Bed::new(&change)];
+        let unwatched = |settings: &mut Settings| {
+            change(settings);
+            settings.peers[0].paths.iter_mut().for_each(|path| path.bfd = None);
+        };
+        let mut beds = [Bed::new(&change), Bed::new(unwatched)];
         for site in 0..2 {
             let mut of = settings(1, 2);
             change(&mut of);
@@ -112,6 +116,38 @@ fn the_queue_of_any_worker_has_the_stations_pause() {
     crew.pass(100 * MILLISECOND);
     assert_eq!(told(&crew.0[0], 0, ACME.1), Some(0));
     assert_eq!(arrived(&crew.0[1], ACME.0), (0..60).collect::<Vec<_>>());
+}
+
+/// Worker 0 has the sessions: when it leaves a path, so does worker 1, and both come back.
+#[test]
+fn a_path_that_is_out_of_service_is_left_by_every_worker() {
+    let mut crew = Crew::up(health::two_paths);
+    let cut = crew.0[0].now;
+    let (mut number, mut dead) = (0, [health::without(0), health::without(0)]);
+    while crew.0[0].now < cut.after(60 * MILLISECOND) {
+        (1..=8).for_each(|stream| crew.0[1].send(0, stream, number, 200));
+        number += 1;
+        let [first, second] = &mut dead;
+        crew.run(MILLISECOND, &mut [first, second]);
+    }
+    let out = |crew: &Crew| crew.0.each_ref().map(|bed| health::paths(bed, 0)[0].out_of_service);
+    assert_eq!(out(&crew), [true; 2]);
+    let at = |bed: &Bed, wanted: fn(PathEventKind) -> bool| {
+        let mut events = bed.sides[0].gateway.path_events();
+        events.find(|event| wanted(event.kind)).expect("it happened").at
+    };
+    let down = at(&crew.0[0], |kind| matches!(kind, PathEventKind::Down(_)));
+    let told = at(&crew.0[1], |kind| kind == PathEventKind::OutOfService);
+    assert!(told.since(down) <= STEP, "at once: {down:?}, {told:?}");
+    let [first, second] = &mut dead;
+    crew.run(40 * MILLISECOND, &mut [first, second]);
+    for stream in 1..=8 {
+        assert_eq!(numbers(&crew.0[1], 1, stream), (0..number).collect::<Vec<_>>());
+    }
+    crew.pass(2_100 * MILLISECOND);
+    assert_eq!(out(&crew), [false; 2], "after the hold-down");
+    assert!(health::events(&crew.0[1], 0).contains(&(0, PathEventKind::InService)));
+    assert_eq!(crew.0[1].counters(1).gave_up, 0);
 }
 
 /// Each worker's part is half of the tenant's rate; the one that is alone has all of it.
