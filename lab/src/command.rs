@@ -9,7 +9,7 @@ use crate::report::mode_name;
 use crate::rnic::Timer;
 use crate::scenario::{Bounds, PathScenario, Scenario, Source};
 use crate::spread::Spread;
-use crate::traffic::{Plan, Traffic};
+use crate::traffic::{Bursts, Plan, Traffic};
 
 impl Scenario {
     /// The command that runs exactly this, but for what has no flag: an adaptive timer that is not
@@ -154,7 +154,13 @@ impl fmt::Display for Traffic {
         if let Some(port) = self.port {
             write!(f, ",port={port}")?;
         }
-        Ok(())
+        if self.hosts != usual.hosts {
+            write!(f, ",hosts={}", self.hosts)?;
+        }
+        self.targets.iter().try_for_each(|targets| write!(f, ",targets={targets}"))?;
+        self.bursts.iter().try_for_each(|Bursts { messages, every }| {
+            write!(f, ",bursts={messages}@{}", Span(*every))
+        })
     }
 }
 
@@ -170,6 +176,8 @@ mod tests {
             "verb=write,qps=2,size=1,messages=1,timer=17,retry=7,direction=ab,dscp=1+2,pmtu=1024,\
              window=1MiB,name=a,priority=4,start=5ms,dcqcn=true",
             "verb=read,qps=1,size=1,messages=1,timer=adaptive,retry=7,direction=ba",
+            "verb=send,qps=64,size=1,messages=9,timer=17,retry=7,direction=ab,hosts=64,targets=1,\
+             bursts=3@5ms",
         ] {
             assert_eq!(text.parse::<Traffic>().unwrap().to_string(), text);
         }

@@ -31,6 +31,11 @@ pub(crate) trait Hosts {
     /// The gateway of `side` absorbed a frame of its host.
     fn absorbed(&mut self, side: usize, frame: &[u8]);
 
+    /// Whether a host of `side` would send at `now`, if it may; known of RNICs only.
+    fn has_work(&self, _now: Time, _side: usize) -> bool {
+        false
+    }
+
     /// They do what is due at `now`.
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError>;
 

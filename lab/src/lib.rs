@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod alone;
+mod busy;
 pub mod chart;
 mod command;
 pub mod draw;
@@ -13,6 +14,7 @@ mod hash;
 mod hosts;
 pub mod ledger;
 pub mod link;
+mod meter;
 mod network;
 mod numbers;
 mod path;

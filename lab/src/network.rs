@@ -211,6 +211,12 @@ impl Network {
         self.paths.iter().map(|path| path.each_ref().map(Link::counters)).collect()
     }
 
+    /// Bytes that all paths' lines have carried from a site.
+    pub(crate) fn carried(&self, side: usize) -> u64 {
+        let links = self.paths.iter().filter_map(|path| path.get(side));
+        links.map(|link| link.counters().line_bytes).sum()
+    }
+
     /// Completes the captures.
     pub(crate) fn finish(self) -> Result<(), TapsError> {
         self.taps.map_or(Ok(()), Taps::finish)

@@ -7,10 +7,12 @@ use dataplane::time::{Nanos, Time};
 use pipelines::gateway::{Gateway, Numbering};
 use serde::Serialize;
 
+use crate::busy::Busy;
 use crate::link::{Impairments, LinkCounters};
 use crate::scenario::{Bounds, PathScenario, Scenario};
 use crate::timeline::Timeline;
 
+mod departures;
 mod endpoints;
 mod flows;
 mod health;
@@ -19,6 +21,7 @@ mod ports;
 mod tenants;
 mod traffic;
 
+pub use departures::{DeparturesReport, RateReport, Spread};
 pub use endpoints::{
     Completion, Endpoints, GroupReport, MessageReport, PairReport, Resumed, StrangersReport,
 };
@@ -140,6 +143,11 @@ pub struct Wan {
     pub reordered: u64,
     /// Frames doubled.
     pub duplicated: u64,
+    /// Part of the capacity of all paths that was used while hosts had something to send, or it
+    /// waited in their gateway, at the site that carried more in such times; nothing where there is
+    /// no such time, or a path has no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_utilization: Option<f64>,
     /// The length of the intervals of `gbps_over_time`, in microseconds.
     pub interval_us: f64,
     /// The paths.
@@ -299,6 +307,7 @@ impl Wan {
             altered: sum(|link| link.altered),
             reordered: sum(|link| link.reordered),
             duplicated: sum(|link| link.duplicated),
+            busy_utilization: None,
             interval_us: timeline.interval() as f64 / 1e3,
             paths: paths.collect(),
         }
@@ -318,6 +327,15 @@ impl Wan {
             let moves = self.paths.iter_mut().zip(&gateway.moves);
             moves.for_each(|(path, moves)| path.moves += moves);
         }
+        self
+    }
+
+    /// Adds what both sites used while they had something to send.
+    #[must_use]
+    pub(crate) fn with_busy(mut self, scenario: &Scenario, sites: &[Busy; 2]) -> Self {
+        let rates: Option<u64> = scenario.paths.iter().map(|path| path.does.rate).sum();
+        let busier = sites.iter().max_by_key(|busy| busy.bytes());
+        self.busy_utilization = rates.zip(busier).and_then(|(rate, busy)| busy.utilization(rate));
         self
     }
 }

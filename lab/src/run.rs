@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use dataplane::capture::CaptureError;
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
+use crate::busy::Busy;
 use crate::hash;
 use crate::hosts::{self, Hosts};
+use crate::meter::Meter;
 use crate::network::{Load, Network, Place};
 use crate::report::{
     self, GatewayReport, Gateways, PortReport, Report, ScenarioReport, Wan, path_events,
@@ -114,6 +116,10 @@ struct Run<'a> {
     now: Time,
     /// When the hosts started.
     start: Option<Time>,
+    /// What leaves queues at each site; nothing where there are none.
+    meters: Vec<Meter>,
+    /// What each site uses of the wide area.
+    busy: [Busy; 2],
 }
 
 /// The restarts of a scenario by time; without gateways there are none.
@@ -130,8 +136,9 @@ impl<'a> Run<'a> {
         let input = scenario.input();
         let taps = scenario.out.as_deref().map(|out| Taps::create(out, input));
         let sides = if scenario.gateways { 0..2 } else { 0..0 };
-        let sites =
-            sides.map(|side| Site::new(scenario, side, 0, Time::ZERO)).collect::<Result<_, _>>()?;
+        let sites = sides.map(|side| Site::new(scenario, side, 0, Time::ZERO));
+        let sites: Vec<_> = sites.collect::<Result<_, _>>()?;
+        let meters = sites.iter().filter_map(|_| Meter::new(scenario)).collect();
         Ok(Self {
             scenario,
             network: Network::new(scenario, taps.transpose()?),
@@ -142,6 +149,8 @@ impl<'a> Run<'a> {
             hosts,
             now: Time::ZERO,
             start: None,
+            meters,
+            busy: Default::default(),
         })
     }
 
@@ -161,6 +170,7 @@ impl<'a> Run<'a> {
         let origin = self.hosts.start(self.now, &mut self.network)?;
         let start = *self.start.insert(self.now);
         self.network.start(start, origin);
+        self.meters.iter_mut().for_each(|meter| meter.start(start));
         let end = match self.scenario.source {
             Source::Capture(_) => Time::NEVER,
             Source::Traffic(_) => start.after(TRAFFIC),
@@ -219,7 +229,9 @@ impl<'a> Run<'a> {
         });
         let ports: Vec<_> = ports.collect();
         let lives = self.former.iter().flatten().chain(&self.sites).map(Site::gateway);
-        let of_hosts = (&ports[..], self.hosts.work(), self.now);
+        let left = self.meters.iter().max_by_key(|meter| meter.left());
+        let left = left.map(Meter::report).unwrap_or_default();
+        let of_hosts = (&ports[..], self.hosts.work(), left, self.now);
         let tenants = report::tenants(self.scenario, lives, of_hosts);
         self.network.finish()?;
         Ok(Report {
@@ -228,7 +240,8 @@ impl<'a> Run<'a> {
             scenario: ScenarioReport::new(self.scenario),
             endpoints: self.hosts.report(line_bytes),
             wan: Wan::new(self.scenario, &counters, &timeline, self.hosts.span())
-                .with_moves(gateways.as_ref()),
+                .with_moves(gateways.as_ref())
+                .with_busy(self.scenario, &self.busy),
             gateways,
             tenants,
             ports,
@@ -255,8 +268,18 @@ impl<'a> Run<'a> {
         }
         if self.start.is_some() {
             self.hosts.act(self.now, &mut self.network)?;
+            self.note_use();
         }
         Ok(true)
+    }
+
+    /// Notes what each site uses of the wide area, and whether it has something to send.
+    fn note_use(&mut self) {
+        for (side, busy) in self.busy.iter_mut().enumerate() {
+            let waits = self.meters.get(side).is_some_and(Meter::waits);
+            let is_busy = waits || self.hosts.has_work(self.now, side);
+            busy.note(self.now, is_busy, self.network.carried(side));
+        }
     }
 
     fn next_event(&self) -> Option<Time> {
@@ -282,6 +305,7 @@ impl<'a> Run<'a> {
             let mut old = std::mem::replace(site, new);
             old.close(self.now);
             self.former[side].push(old);
+            self.meters.get_mut(side).into_iter().for_each(Meter::restart);
             self.given[side] = 0;
         }
         Ok(())
@@ -325,6 +349,9 @@ impl<'a> Run<'a> {
         self.given[side] = 0;
         if !site.work(now, |port, frame| network.send_from_gateway(now, side, port, frame)) {
             return Err(LabError::Restless { site: ["a", "b"][side], at: now });
+        }
+        if let Some(meter) = self.meters.get_mut(side) {
+            meter.observe(now, site.gateway());
         }
         for frame in site.take_absorbed() {
             self.hosts.absorbed(side, &frame);

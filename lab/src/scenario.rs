@@ -82,7 +82,7 @@ pub struct Capture {
 pub enum Source {
     /// Both sites play a capture.
     Capture(Capture),
-    /// RNICs carry messages: an RNIC at each site for each of these.
+    /// RNICs carry messages: RNICs at each site for each of these.
     Traffic(Vec<Traffic>),
 }
 
@@ -136,7 +136,7 @@ impl Scenario {
         Self::groups(vec![traffic], paths, seed)
     }
 
-    /// Several pairs of RNICs under load, likewise.
+    /// Several groups of RNICs under load, likewise.
     #[must_use]
     pub fn groups(groups: Vec<Traffic>, paths: Vec<PathScenario>, seed: u64) -> Self {
         let bounds = Plan::of_all(&groups, &paths).bounds();

@@ -246,6 +246,11 @@ impl TenantScenario {
             || xoff.is_some()
     }
 
+    /// Bits a second that it may send to the wide area, if that has a bound.
+    pub(crate) fn bits_per_second(&self) -> Option<u64> {
+        self.rate.map(|Bits(rate)| rate)
+    }
+
     /// What `config check` says that its queues need after they said stop; nothing where they are
     /// lossy, or nobody knows how fast they fill.
     pub(crate) fn advised_headroom(&self, paths: &[PathScenario]) -> Option<Bytes> {

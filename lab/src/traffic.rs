@@ -90,8 +90,17 @@ impl Direction {
     }
 }
 
-/// RNICs under load: a host at each site, with queue pairs between them. Several of these are several
-/// pairs of hosts, each pair with lines of its own.
+/// Messages that come so many at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bursts {
+    /// Messages of each queue pair in one of them, at least one.
+    pub messages: u32,
+    /// From one to the next, above 0.
+    pub every: Nanos,
+}
+
+/// RNICs under load: hosts at each site, with queue pairs between them. Several of these are several
+/// groups of hosts; each host has a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traffic {
     /// What reports call it; empty: `g1`, `g2` and so on, by its place.
@@ -133,6 +142,13 @@ pub struct Traffic {
     pub dcqcn: bool,
     /// UDP source port of all queue pairs, which are one 5-tuple then; by default each has its own.
     pub port: Option<u16>,
+    /// Hosts that queue pairs are dealt out to, at the site that asks; at A if both do.
+    pub hosts: u32,
+    /// And at the other one; by default as many.
+    pub targets: Option<u32>,
+    /// Messages come in bursts of all queue pairs at once, the first at the start; by default all
+    /// are there from the start on.
+    pub bursts: Option<Bursts>,
 }
 
 impl Default for Traffic {
@@ -158,6 +174,9 @@ impl Default for Traffic {
             start: 0,
             dcqcn: false,
             port: None,
+            hosts: 1,
+            targets: None,
+            bursts: None,
         }
     }
 }
@@ -174,6 +193,15 @@ impl Traffic {
     #[must_use]
     pub fn dscp_of(&self, place: usize) -> u8 {
         self.dscp.get(place % self.dscp.len().max(1)).copied().unwrap_or(0)
+    }
+
+    /// Hosts at `side`: 0 is A, 1 is B.
+    #[must_use]
+    pub fn hosts_at(&self, side: usize) -> u32 {
+        match self.direction.asks(0) == (side == 0) {
+            true => self.hosts,
+            false => self.targets.unwrap_or(self.hosts),
+        }
     }
 
     /// What reports call the one at this place, counted from 0.
@@ -207,5 +235,15 @@ mod tests {
         let traffic = Traffic { qps: 3, messages: 5, ..Traffic::default() };
         assert_eq!(traffic.total(), 15);
         assert_eq!(Traffic { direction: Direction::Both, ..traffic }.total(), 30);
+    }
+
+    #[test]
+    fn hosts_are_those_that_ask_and_targets_the_others() {
+        let many = Traffic { qps: 16, hosts: 16, targets: Some(2), ..Traffic::default() };
+        assert_eq!([0, 1].map(|side| many.hosts_at(side)), [16, 2]);
+        let back = Traffic { direction: Direction::Ba, ..many.clone() };
+        assert_eq!([0, 1].map(|side| back.hosts_at(side)), [2, 16]);
+        let both = Traffic { direction: Direction::Both, targets: None, ..many };
+        assert_eq!([0, 1].map(|side| both.hosts_at(side)), [16, 16]);
     }
 }

@@ -1,6 +1,9 @@
 //! RNICs under load across wide areas: with gateways, nothing that these lose is ever noticed.
 
-use lab::report::MessageReport;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use lab::report::{MessageReport, SubflowReport};
 use lab::rnic::Timer;
 use lab::traffic::Direction;
 use lab::{LabError, PathScenario, Report, Scenario, Traffic};
@@ -58,6 +61,34 @@ fn every_verb_crosses_a_perfect_wide_area() {
         assert!(if verb == "mix" { bytes < sum && bytes > sum / 2 } else { bytes == sum });
         assert_eq!(report.wan.dropped, 0);
     }
+}
+
+/// Bytes of a second in a host's line are no more than it carries, so what many send at once is told
+/// from what one would.
+#[test]
+fn bursts_of_several_hosts_come_at_the_same_moments() {
+    let traffic = "verb=write,qps=8,hosts=8,targets=2,size=4KiB,bursts=25@5ms,messages=100,line=1G";
+    let report = run(traffic, &[NEAR], 1);
+    assert_unnoticed(&report, traffic);
+    // Three times 5 ms, then 25 messages of 4 KiB at 1 Gbit/s, and a round trip of 1 ms.
+    let span = messages(&report).span_us;
+    assert!((16_800.0..17_200.0).contains(&span), "{span}");
+    let gateway = &report.gateways.as_ref().expect("gateways").a;
+    let of = |host: fn(&SubflowReport) -> IpAddr| {
+        let hosts: BTreeSet<_> = gateway.flows.top.iter().map(host).collect();
+        hosts.into_iter().map(|host| host.to_string()).collect::<Vec<_>>()
+    };
+    let sources: Vec<_> = (1..=8).map(|host| format!("10.0.1.{host}")).collect();
+    assert_eq!(of(|flow| flow.source), sources);
+    assert_eq!(of(|flow| flow.destination), ["10.0.2.1", "10.0.2.2"]);
+    // Each burst of the eight together is faster than one line, and between them nothing is sent.
+    let [path] = &report.wan.paths[..] else { panic!("one path") };
+    let rates = &path.gbps_over_time;
+    let fast = rates.iter().filter(|rate| **rate > 5.0).count();
+    let silent = rates.iter().filter(|rate| **rate < 0.1).count();
+    assert!(fast >= 8 && silent >= rates.len() / 2, "{rates:?}");
+    let busy = report.wan.busy_utilization.expect("work");
+    assert!(path.utilization < 0.1 && busy > 0.3, "{} {busy}", path.utilization);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Flags {
     /// Capture that the two sites play (classic pcap or pcapng).
     #[arg(long, value_name = "FILE", required_unless_present_any = ["traffic", "scenario", "scenario_help"], conflicts_with = "scenario")]
     input: Option<PathBuf>,
-    /// What RNICs at the two sites carry; may be repeated, for several pairs of hosts. KEYs: verb (write, send, read, atomic, mix: required),
+    /// What RNICs at the two sites carry; may be repeated, for several groups of hosts. KEYs: verb (write, send, read, atomic, mix: required),
     /// qps, size (of a message), messages (of a queue pair), direction (ab, ba, both: who asks),
     /// timer (0 to 31, or adaptive), retry (0 to 7), reads (outstanding, 255 at most), rnr (one refusal in so
     /// many), dscp (code points, as 1+2, that queue pairs have in turn), port (UDP source port of all
@@ -25,7 +25,9 @@ pub(crate) struct Flags {
     /// the wire, goes on; a failed one too), line (rate of a host's line; without it sixteen times
     /// that of all paths), pmtu and window (as the flags of these names, which are for all), name (in
     /// reports), priority (0 to 7: what a pause of the LAN stops; without it 3), start (when it
-    /// begins), dcqcn (true: it slows down for marks of congestion).
+    /// begins), dcqcn (true: it slows down for marks of congestion), hosts (that queue pairs are dealt
+    /// out to, where they ask; without it 1) and targets (likewise at the other site; without it as many), bursts
+    /// (8@5ms: messages of each queue pair that come at once, and the time to the next ones).
     #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]..", conflicts_with_all = ["input", "scenario"])]
     traffic: Vec<Traffic>,
     /// Largest payload of the RNICs' packets: 256, 512, 1024, 2048 or 4096 (the default).

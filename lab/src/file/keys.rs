@@ -37,6 +37,13 @@ pub(super) const TRAFFIC: Section = Section {
         optional("priority", "3", "on the LANs, 0 to 7"),
         optional("start", "\"5ms\"", "when it begins"),
         optional("dcqcn", "true", "whether it slows down for marks of congestion"),
+        optional("hosts", "1", "hosts that queue pairs are dealt out to, where they ask"),
+        optional("targets", "1", "and at the other site"),
+        optional(
+            "bursts",
+            "\"8@5ms\"",
+            "messages of a queue pair that come at once, and how often",
+        ),
     ],
 };
 

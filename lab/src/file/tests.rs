@@ -64,7 +64,8 @@ fn the_example_with_all_that_is_optional_parses() {
         let name = line.split(" = ").next().filter(|name| *name != line);
         line == "[[restart]]" || name.is_some_and(|name| !name.contains(' '))
     };
-    let left_out = ["input = ", "site_a = ", "no_gateways = ", "dscp = ", "srv6_red = "];
+    let left_out =
+        ["input = ", "site_a = ", "no_gateways = ", "dscp = ", "srv6_red = ", "recreate = "];
     let lines = EXAMPLE.lines().map(|line| match line.strip_prefix("# ") {
         Some(bare) if is_key(bare) && !left_out.iter().any(|key| bare.starts_with(key)) => bare,
         _ => line,
@@ -75,7 +76,9 @@ fn the_example_with_all_that_is_optional_parses() {
     assert_eq!((scenario.restarts.len(), scenario.paths[0].does.down.len()), (1, 1));
     assert_eq!((scenario.bounds.replay_packets, scenario.bounds.mtu), (Some(4096), 9216));
     let [traffic] = scenario.traffic_groups() else { panic!("traffic") };
-    assert_eq!((traffic.window, traffic.recreate), (Some(64 << 20), Some(32)));
+    assert_eq!((traffic.window, traffic.recreate), (Some(64 << 20), None));
+    let bursts = crate::traffic::Bursts { messages: 8, every: 5_000_000 };
+    assert_eq!((traffic.hosts, traffic.bursts), (4, Some(bursts)));
 }
 
 #[test]

@@ -88,6 +88,10 @@ impl Hosts for Flooded {
         }
     }
 
+    fn has_work(&self, now: Time, side: usize) -> bool {
+        self.hosts.has_work(now, side)
+    }
+
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {
         while self.next <= now && !self.is_over() {
             let mut frame = network.buffer();

@@ -1,4 +1,4 @@
-//! Pairs of hosts with an RNIC each, that carry messages as fast as they may.
+//! Groups of hosts with an RNIC each, that carry messages as fast as they may, or in bursts.
 //!
 //! A host's line is faster than all paths together. What the wide area cannot take in time pauses
 //! it: a host sends only while a frame that arrives at a path now would wait for no longer than
@@ -12,7 +12,7 @@ use dataplane::time::{Nanos, Time};
 
 use crate::network::Network;
 use crate::rnic::{Completion, Counters, Status};
-use crate::traffic::{Mix, Plan, Traffic};
+use crate::traffic::{Bursts, Mix, Plan, Traffic};
 
 mod arrivals;
 mod end;
@@ -28,16 +28,18 @@ use station::Station;
 use work::Group;
 pub(crate) use work::Work;
 
-/// A pair of hosts.
+/// A group of hosts at both sites.
 pub(super) struct Rnics {
-    /// Its number: hosts of a pair have addresses with it.
-    pair: u8,
+    /// Its number: hosts of a group have addresses with it.
+    group: u8,
     ends: [End; 2],
     traffic: Traffic,
     plan: Plan,
     start: Time,
     /// They have begun.
     begun: bool,
+    /// When the next burst is posted, if there is another one.
+    burst: Option<Time>,
     last_completion: Time,
     /// Messages that have not ended, and will not by the failure of their queue pair.
     open: u64,
@@ -56,19 +58,20 @@ pub(super) struct Rnics {
 }
 
 impl Rnics {
-    /// Pair `pair`, which carries this traffic.
-    fn new(seed: u64, pair: u8, traffic: &Traffic, plan: Plan) -> Self {
-        let mut ends = [0, 1].map(|side| End::new(seed, pair, side, traffic, &plan));
+    /// Group `group`, which carries this traffic.
+    fn new(seed: u64, group: u8, traffic: &Traffic, plan: Plan) -> Self {
+        let mut ends = [0, 1].map(|side| End::new(seed, group, side, traffic, &plan));
         if traffic.recreate.is_none() {
             connect(&mut ends, traffic, &plan);
         }
         Self {
-            pair,
+            group,
             ends,
             traffic: traffic.clone(),
             plan,
             start: Time::NEVER,
             begun: false,
+            burst: None,
             last_completion: Time::ZERO,
             open: traffic.total(),
             completed: 0,
@@ -83,7 +86,7 @@ impl Rnics {
 
     /// Takes the ends of messages, and posts as many more.
     fn collect(&mut self, now: Time, side: usize) {
-        while let Some(completion) = self.ends[side].rnic.poll() {
+        while let Some(completion) = self.ends[side].poll() {
             self.end(now, side, &completion);
         }
     }
@@ -127,7 +130,7 @@ impl Rnics {
         }
     }
 
-    /// Posts to a new queue pair as many messages as the window has room for, and the next.
+    /// Posts to a queue pair as many messages as the window has room for, and the next.
     fn fill(&mut self, now: Time, side: usize, place: usize) {
         if !self.traffic.direction.asks(side) {
             return;
@@ -137,7 +140,9 @@ impl Rnics {
             Mix::Atomic | Mix::Mixed => self.plan.window_packets,
             _ => self.plan.window_packets.div_ceil(packets),
         };
-        (0..=depth).for_each(|_| self.ends[side].post(now, place, &self.traffic));
+        let end = &mut self.ends[side];
+        let open = end.qps.get(place).map_or(0, |qp| qp.posted - qp.ended);
+        (open..=depth).for_each(|_| end.post(now, place, &self.traffic));
     }
 
     /// Takes what became of messages and connections, and does what follows.
@@ -149,7 +154,7 @@ impl Rnics {
     }
 
     fn counters(&self, figure: fn(&Counters) -> u64) -> u64 {
-        self.ends.iter().map(|end| figure(&end.rnic.counters())).sum()
+        self.ends.iter().map(|end| end.counters(figure)).sum()
     }
 
     /// The play starts at `now`, and they with it or later.
@@ -163,28 +168,45 @@ impl Rnics {
 
     fn begin(&mut self, now: Time) {
         self.begun = true;
-        if self.traffic.recreate.is_some() {
-            return self.dial_all(now);
+        match (self.traffic.recreate, self.traffic.bursts) {
+            (Some(_), _) => self.dial_all(now),
+            (None, Some(_)) => self.burst = Some(self.start),
+            (None, None) => self.fill_all(now),
         }
+    }
+
+    fn fill_all(&mut self, now: Time) {
         for side in [0, 1] {
             (0..self.ends[side].qps.len()).for_each(|place| self.fill(now, side, place));
         }
     }
 
+    /// Posts the bursts that are due, to all queue pairs at once.
+    fn burst(&mut self, now: Time) {
+        let Some(Bursts { messages, every }) = self.traffic.bursts else { return };
+        while let Some(at) = self.burst.filter(|at| *at <= now) {
+            let all = self.traffic.messages;
+            let mut reached = 0;
+            for qp in self.ends.iter_mut().flat_map(|end| &mut end.qps) {
+                qp.until = qp.until.saturating_add(messages).min(all);
+                reached = reached.max(qp.until);
+            }
+            self.burst = (reached < all).then(|| at.after(every));
+            self.fill_all(now);
+        }
+    }
+
     fn next_event(&self, now: Time, lans: &[Station; 2], network: &Network) -> Option<Time> {
         let ends = self.ends.iter().zip(lans).enumerate();
-        let events = ends.filter_map(|(side, (end, lan))| {
-            let due = end.rnic.next_event()?;
-            // What it has to do needs its line.
-            Some(due.max(end.free(now, side, lan, network)))
-        });
-        events.chain((!self.begun).then_some(self.start)).min()
+        let events = ends.filter_map(|(side, (end, lan))| end.next_event(now, side, lan, network));
+        events.chain((!self.begun).then_some(self.start)).chain(self.burst).min()
     }
 
     fn act(&mut self, now: Time, lans: &[Station; 2], network: &mut Network) {
         if !self.begun && self.start <= now {
             self.begin(now);
         }
+        self.burst(now);
         for (side, lan) in lans.iter().enumerate() {
             self.follow(now, side);
             while self.ends[side].transmit(now, side, (&self.plan, lan), network) {}
@@ -203,13 +225,15 @@ impl Rnics {
 fn connect([a, b]: &mut [End; 2], traffic: &Traffic, plan: &Plan) {
     for place in 0..traffic.qps as usize {
         let settings = plan.qp(traffic, place);
-        let [at_a, at_b] = [&mut *a, &mut *b].map(|end| end.rnic.create_qp(settings));
-        let (to_a, to_b) = (a.rnic.endpoint(at_a), b.rnic.endpoint(at_b));
-        let connected = to_a
-            .zip(to_b)
-            .map(|(to_a, to_b)| (a.rnic.connect(at_a, to_b), b.rnic.connect(at_b, to_a)));
+        let [of_a, of_b] = [&mut *a, &mut *b].map(|end| end.rnic(place));
+        let [at_a, at_b] = [&mut *of_a, &mut *of_b].map(|rnic| rnic.create_qp(settings));
+        let (to_a, to_b) = (of_a.endpoint(at_a), of_b.endpoint(at_b));
+        let connected =
+            to_a.zip(to_b).map(|(to_a, to_b)| (of_a.connect(at_a, to_b), of_b.connect(at_b, to_a)));
         debug_assert_eq!(connected, Some((Ok(()), Ok(()))));
-        a.begin(place, at_a, traffic.messages);
-        b.begin(place, at_b, traffic.messages);
+        // Those that come in bursts are not there yet.
+        let messages = traffic.bursts.map_or(traffic.messages, |_| 0);
+        a.begin(place, at_a, messages);
+        b.begin(place, at_b, messages);
     }
 }

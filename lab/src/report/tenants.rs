@@ -8,7 +8,7 @@ use pipelines::gateway::{Delays, Gateway, Refused, StopStatus, TenantStatus};
 use pipelines::tenant::{Classifier, DEFAULT, Traits};
 use serde::Serialize;
 
-use super::{Completion, PortReport, gbps};
+use super::{Completion, DeparturesReport, PortReport, gbps};
 use crate::hosts::Work;
 use crate::scenario::Scenario;
 use crate::tenant::{self, TenantScenario};
@@ -71,7 +71,7 @@ pub struct TenantReport {
     pub stops_expired: u64,
     /// Stops that had lasted too long.
     pub stops_broken: u64,
-    /// What waited for its turn towards the WAN.
+    /// What waited for its turn towards the WAN, and how it left.
     pub to_wan: QueueReport,
     /// And towards the LAN.
     pub to_lan: QueueReport,
@@ -103,7 +103,7 @@ impl DelayReport {
 }
 
 /// What a tenant had in queues one way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct QueueReport {
     /// The most bytes that waited in one of them.
     pub high_water_bytes: u64,
@@ -117,14 +117,17 @@ pub struct QueueReport {
     pub marked: u64,
     /// Senders notified of that instead (CNP).
     pub notified: u64,
+    /// What left, where it was watched: towards the WAN.
+    #[serde(flatten)]
+    pub left: Option<DeparturesReport>,
 }
 
-/// From the scenario, all lives of both gateways as of `now`, what was paused on the LANs, and the
-/// work of the hosts.
+/// From the scenario, all lives of both gateways as of `now`, what was paused on the LANs, the work of
+/// the hosts, and what left queues, if there are any.
 pub(crate) fn tenants<'a>(
     scenario: &Scenario,
     gateways: impl Iterator<Item = &'a Gateway>,
-    (ports, work, now): (&[PortReport], Vec<Work>, Time),
+    (ports, work, left, now): (&[PortReport], Vec<Work>, Vec<DeparturesReport>, Time),
 ) -> Vec<TenantReport> {
     let settings = tenant::settings(&scenario.tenants);
     let names = settings.iter().map(|tenant| tenant.name.clone());
@@ -154,6 +157,9 @@ pub(crate) fn tenants<'a>(
     }
     for (tenant, of) in all.iter_mut().zip(tenant::in_order(&scenario.tenants)) {
         tenant.compare(&of, scenario);
+    }
+    for (tenant, left) in all.iter_mut().zip(left) {
+        tenant.to_wan.left = Some(left);
     }
     share_out(&mut all, &Classifier::new(&settings), work);
     all

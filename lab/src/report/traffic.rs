@@ -1,5 +1,6 @@
 //! The traffic of a run, in its report.
 
+use dataplane::time::Nanos;
 use serde::Serialize;
 
 use crate::rnic::Timer;
@@ -41,6 +42,16 @@ pub struct TrafficReport {
     /// Messages after which a queue pair is destroyed and another one goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recreate: Option<u32>,
+    /// Hosts at site A and at site B, if there is more than one at either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<[u32; 2]>,
+    /// Nanoseconds from one burst to the next, and messages of a queue pair in each, if messages come
+    /// in bursts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_every_ns: Option<Nanos>,
+    /// See there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_messages: Option<u32>,
     /// Bits a second that a host sends at most.
     pub host_line_bps: u64,
 }
@@ -50,6 +61,7 @@ impl TrafficReport {
     #[must_use]
     pub fn new(place: usize, traffic: &Traffic, paths: &[PathScenario]) -> Self {
         let plan = Plan::new(traffic, paths);
+        let hosts = [0, 1].map(|side| traffic.hosts_at(side));
         let is_named = place > 0 || !traffic.name.is_empty();
         Self {
             name: if is_named { traffic.called(place) } else { String::new() },
@@ -70,6 +82,9 @@ impl TrafficReport {
             retry: traffic.retry,
             rnr: traffic.rnr,
             recreate: traffic.recreate,
+            hosts: Some(hosts).filter(|hosts| *hosts != [1; 2]),
+            burst_every_ns: traffic.bursts.map(|bursts| bursts.every),
+            burst_messages: traffic.bursts.map(|bursts| bursts.messages),
             host_line_bps: plan.line_rate,
         }
     }

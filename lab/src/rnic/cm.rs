@@ -119,7 +119,7 @@ impl Rnic {
         // Each side says with which PSN the other one is to begin.
         let qpn = self.create_qp_at(QpSettings { pmtu, ..settings }, req.starting_psn);
         let expects = self.random.below(1 << 24) as u32;
-        let remote = Remote { address: from, qpn: req.local_qpn, psn: expects };
+        let remote = Remote { address: from, qpn: req.local_qpn, psn: expects, mac: None };
         if self.connect(qpn, remote).is_err() {
             return;
         }
@@ -144,7 +144,8 @@ impl Rnic {
                 connection.remote_qpn = rep.local_qpn;
                 if let Some(qp) = find(&mut self.qps, qpn) {
                     qp.start_at(rep.starting_psn);
-                    qp.connect(&self.settings, Remote { address: from, qpn: rep.local_qpn, psn });
+                    let (qpn, mac) = (rep.local_qpn, None);
+                    qp.connect(&self.settings, Remote { address: from, qpn, psn, mac });
                 }
                 self.connections.events.push_back(ConnectionEvent::Connected(qpn));
                 self.settle(qpn);

@@ -137,7 +137,8 @@ impl Rnic {
     #[must_use]
     pub fn endpoint(&self, qpn: QpNumber) -> Option<Remote> {
         let qp = self.qps.get(slot(qpn)?)?.as_ref()?;
-        Some(Remote { address: self.settings.address, qpn, psn: qp.first_psn })
+        let RnicSettings { address, mac, .. } = self.settings;
+        Some(Remote { address, qpn, psn: qp.first_psn, mac: Some(mac) })
     }
 
     /// Connects a queue pair to one whose number and PSN are known from elsewhere.

@@ -62,7 +62,7 @@ impl Qp {
         let port = self.requester.settings.source_port;
         let route = Route {
             source_mac: rnic.mac,
-            destination_mac: rnic.peer_mac,
+            destination_mac: remote.mac.unwrap_or(rnic.peer_mac),
             source: rnic.address,
             destination: remote.address,
             source_port: port.unwrap_or_else(|| source_port(qpn, remote.qpn)),

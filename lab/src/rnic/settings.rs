@@ -223,4 +223,6 @@ pub struct Remote {
     pub qpn: u32,
     /// The PSN of its first request.
     pub psn: u32,
+    /// Where frames for it go; without one to [`RnicSettings::peer_mac`].
+    pub mac: Option<Mac>,
 }

@@ -7,18 +7,20 @@ use std::str::FromStr;
 use config::units::{Bytes, Rate, Span, ValueError};
 
 use super::plan::MAX_READS;
-use super::{Direction, Mix, Traffic};
+use super::{Bursts, Direction, Mix, Traffic};
 use crate::rnic::Timer;
 
 /// Queue pairs at most; more have numbers that mean something else, and memory has an end.
 const MAX_QPS: u64 = 1 << 14;
 /// The longest message: a queue pair can number its packets, whatever their size.
 const MAX_SIZE: u64 = 1 << 30;
+/// Hosts of a group at a site: each has an octet of an address.
+const MAX_HOSTS: u64 = 64;
 /// Messages of all queue pairs: each is remembered in the report's quantiles.
 const MAX_MESSAGES: u64 = 1 << 26;
 
 /// What [`Traffic`]'s text may say.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 22] = [
     "verb",
     "qps",
     "size",
@@ -38,6 +40,9 @@ const KEYS: [&str; 19] = [
     "window",
     "dcqcn",
     "port",
+    "hosts",
+    "targets",
+    "bursts",
 ];
 
 /// Traffic that cannot be understood, or cannot be.
@@ -49,8 +54,8 @@ impl FromStr for Traffic {
     type Err = TrafficError;
 
     /// `KEY=VALUE[,KEY=VALUE]..` with the keys verb, qps, size, messages, timer, reads, retry, rnr,
-    /// recreate, direction, line, dscp, name, priority, start, pmtu, window, dcqcn and port; all have
-    /// defaults but verb.
+    /// recreate, direction, line, dscp, name, priority, start, pmtu, window, dcqcn, port, hosts,
+    /// targets and bursts; all have defaults but verb.
     fn from_str(text: &str) -> Result<Self, TrafficError> {
         let mut traffic = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -100,6 +105,9 @@ impl Traffic {
             "start" => self.start = value.parse().map(|Span(start)| start)?,
             "dcqcn" => self.dcqcn = truth(value)?,
             "port" => self.port = Some(number(value, 1..=u64::from(u16::MAX))? as u16),
+            "hosts" => self.hosts = number(value, 1..=MAX_HOSTS)? as u32,
+            "targets" => self.targets = Some(number(value, 1..=MAX_HOSTS)? as u32),
+            "bursts" => self.bursts = Some(bursts(value)?),
             "pmtu" => self.pmtu = value.parse()?,
             "window" => self.window = Some(value.parse().map(|Bytes(bytes)| bytes)?),
             _ => return Err(wrong(key, format!("one of {}", KEYS.join(", ")))),
@@ -107,11 +115,20 @@ impl Traffic {
         Ok(())
     }
 
-    /// What no single value shows: how many messages there are in all.
+    /// What no single value shows: what goes together, and how many messages there are in all.
     pub(crate) fn check(&self) -> Result<(), ValueError> {
         if self.recreate.is_some() && self.dscp.len() > 1 {
             let what = "queue pairs that are recreated have no code points of their own".into();
             return Err(ValueError { what, remedy: "leave out dscp or recreate".into() });
+        }
+        let hosts = self.hosts.max(self.targets.unwrap_or(1));
+        if self.recreate.is_some() && (hosts > 1 || self.bursts.is_some()) {
+            let what = "queue pairs that are recreated are of one host, and without bursts".into();
+            return Err(ValueError { what, remedy: "leave out recreate, or the others".into() });
+        }
+        if hosts > self.qps {
+            let what = format!("{hosts} hosts have {} queue pairs", self.qps);
+            return Err(ValueError { what, remedy: "give each a queue pair".into() });
         }
         let total = self.total();
         if total <= MAX_MESSAGES {
@@ -163,6 +180,15 @@ fn size(value: &str) -> Result<u32, ValueError> {
     Ok(bytes as u32)
 }
 
+fn bursts(value: &str) -> Result<Bursts, ValueError> {
+    let parts = value.split_once('@').and_then(|(messages, every)| {
+        let messages = number(messages, 1..=MAX_MESSAGES).ok()? as u32;
+        let Span(every) = every.parse().ok()?;
+        (every > 0).then_some(Bursts { messages, every })
+    });
+    parts.ok_or_else(|| wrong(value, "messages and the time from one to the next, as 8@5ms"))
+}
+
 fn line(value: &str) -> Result<u64, ValueError> {
     let Rate(rate) = value.parse()?;
     if rate == 0 { Err(wrong(value, "above 0")) } else { Ok(rate) }
@@ -196,6 +222,9 @@ mod tests {
         let text = "verb=mix,qps=16,size=64KiB,messages=9,timer=14,reads=32,retry=3,rnr=10,\
                     recreate=5,direction=both,line=25G,name=a-1,priority=4,start=3ms,\
                     dcqcn=true";
+        let bursts = "verb=send,qps=9,hosts=8,targets=1,bursts=3@5ms".parse::<Traffic>().unwrap();
+        assert_eq!((bursts.hosts, bursts.targets), (8, Some(1)));
+        assert_eq!(bursts.bursts, Some(Bursts { messages: 3, every: 5_000_000 }));
         let expected = Traffic {
             verb: Mix::Mixed,
             qps: 16,
@@ -243,6 +272,14 @@ mod tests {
             ("verb=write,priority=8", "priority: \"8\": has to be a number, 0 to 7"),
             ("verb=write,start=5", "start: "),
             ("verb=write,dcqcn=1", "dcqcn: \"1\": has to be true or false"),
+            ("verb=write,hosts=65", "hosts: \"65\": has to be a number, 1 to 64"),
+            ("verb=write,qps=2,hosts=3", "messages: 3 hosts have 2 queue pairs"),
+            ("verb=write,qps=2,targets=3", "messages: 3 hosts have 2 queue pairs"),
+            ("verb=write,bursts=1@0ms", "bursts: \"1@0ms\": has to be messages and the time"),
+            ("verb=write,bursts=0@1ms", "bursts: \"0@1ms\": has to be messages and the time"),
+            ("verb=write,bursts=5", "bursts: \"5\": has to be messages and the time"),
+            ("verb=write,qps=2,hosts=2,recreate=1", "messages: queue pairs that are recreated"),
+            ("verb=write,bursts=1@5ms,recreate=1", "messages: queue pairs that are recreated"),
             ("verb=write,direction=up", "direction: \"up\": has to be one of ab, ba, both"),
         ] {
             assert!(error(text).starts_with(why), "{}", error(text));

@@ -4,7 +4,7 @@
 //! Site A asks for every connection. Whose queue pair failed says farewell, and A once both ends
 //! are done. Either end lets go of a queue pair when its connection is over, and A asks for the
 //! next one then, on the number of an older one if that has rested. Nothing is posted to a queue
-//! pair before its end knows of the connection.
+//! pair before its end knows of the connection. Those that do so have one host at each site.
 
 use dataplane::time::Time;
 
@@ -19,7 +19,7 @@ impl Rnics {
     /// Has site B accept, and site A ask for the first queue pairs.
     pub(super) fn dial_all(&mut self, now: Time) {
         let settings = self.plan.qp(&self.traffic, 0);
-        self.ends[1].rnic.listen(SERVICE, settings);
+        self.ends[1].rnic(0).listen(SERVICE, settings);
         (0..self.ends[0].qps.len()).for_each(|place| self.dial(now, place));
     }
 
@@ -33,20 +33,20 @@ impl Rnics {
         if ![0, 1].into_iter().any(left) {
             return;
         }
-        let to = address(self.pair, 1);
+        let to = address(self.group, 1, 0);
         let end = &mut self.ends[0];
-        let number = end.rnic.create_qp(self.plan.qp(&self.traffic, place));
+        let number = end.rnic(place).create_qp(self.plan.qp(&self.traffic, place));
         if let Some(qp) = end.qps.get_mut(place) {
             qp.number = number;
         }
-        let dialled = end.rnic.dial(now, number, to, SERVICE);
+        let dialled = end.rnic(place).dial(now, number, to, SERVICE);
         debug_assert_eq!(dialled, Ok(()));
     }
 
     /// Does what has become due with connections, of whatever the ends of messages were taken.
     pub(super) fn tend(&mut self, now: Time) {
         for side in [0, 1] {
-            while let Some(event) = self.ends[side].rnic.poll_connection() {
+            while let Some(event) = self.ends[side].rnic(0).poll_connection() {
                 match event {
                     ConnectionEvent::Connected(number) => self.connected(now, side, number),
                     ConnectionEvent::Disconnected(number)
@@ -62,7 +62,7 @@ impl Rnics {
 
     fn connected(&mut self, now: Time, side: usize, number: QpNumber) {
         // The other end of a queue pair of B has the place that A gave it.
-        let known = if side == 0 { Some(number) } else { self.ends[1].rnic.peer(number) };
+        let known = if side == 0 { Some(number) } else { self.ends[1].rnic(0).peer(number) };
         let place = known.and_then(|known| self.place(0, known));
         let Some(place) = place else { return };
         let before = self.ends[side].qps.get(place).copied().unwrap_or_default();
@@ -81,7 +81,7 @@ impl Rnics {
     fn over(&mut self, now: Time, side: usize, number: QpNumber) {
         // What was not done by then has ended.
         self.collect(now, side);
-        self.ends[side].rnic.destroy_qp(number);
+        self.ends[side].rnic(0).destroy_qp(number);
         let Some(place) = self.place(side, number) else { return };
         if let Some(qp) = self.ends[side].qps.get_mut(place) {
             (qp.number, qp.stage) = (0, Stage::Down);
@@ -98,7 +98,7 @@ impl Rnics {
         let (Some(a), Some(b)) = (a, b) else { return };
         for (side, qp) in [(0, a), (1, b)] {
             if qp.stage == Stage::Failed {
-                ends[side].rnic.disconnect(now, qp.number);
+                ends[side].rnic(place).disconnect(now, qp.number);
             }
         }
         let done = |(side, qp): (usize, QueuePair)| {
@@ -106,7 +106,7 @@ impl Rnics {
         };
         let more = a.posted < traffic.messages || b.posted < traffic.messages;
         if more && a.stage == Stage::Up && [(0, a), (1, b)].into_iter().all(done) {
-            ends[0].rnic.disconnect(now, a.number);
+            ends[0].rnic(place).disconnect(now, a.number);
         }
     }
 

@@ -1,9 +1,9 @@
-//! All pairs of hosts, behind a switch at each site.
+//! All groups of hosts, behind a switch at each site.
 
 use dataplane::time::{Nanos, Time};
 
 use super::arrivals::Arrivals;
-use super::end::{PAIR_AT, mac};
+use super::end::{GROUP_AT, mac};
 use super::{Rnics, Station, Work};
 use crate::hosts::Hosts;
 use crate::network::Network;
@@ -53,7 +53,7 @@ impl Sites {
         let pauses = if scenario.gateways { &scenario.pauses[..] } else { &[] };
         Self {
             pairs: groups.iter().enumerate().map(pair).collect(),
-            lans: [0, 1].map(|side| Station::new(side, mac(0, side), pauses)),
+            lans: [0, 1].map(|side| Station::new(side, mac(0, side, 0), pauses)),
             start: Time::ZERO,
         }
     }
@@ -121,11 +121,11 @@ impl Hosts for Sites {
             return;
         }
         // What is for nobody is misdirected, wherever.
-        let pair = frame.get(PAIR_AT).map_or(0, |pair| usize::from(*pair));
+        let pair = frame.get(GROUP_AT).map_or(0, |pair| usize::from(*pair));
         let pair = if pair < self.pairs.len() { pair } else { 0 };
         if let Some(Pair { hosts, arrivals, .. }) = self.pairs.get_mut(pair) {
             arrivals.iter_mut().for_each(|arrivals| arrivals.add(now, side, frame.len()));
-            hosts.ends[side].rnic.receive(now, frame);
+            hosts.ends[side].receive(now, frame);
         }
     }
 
@@ -133,6 +133,10 @@ impl Hosts for Sites {
         if let Some(pair) = self.pairs.first_mut() {
             pair.hosts.absorbed += 1;
         }
+    }
+
+    fn has_work(&self, now: Time, side: usize) -> bool {
+        self.pairs.iter().any(|pair| pair.hosts.ends[side].has_work(now))
     }
 
     fn act(&mut self, now: Time, network: &mut Network) -> Result<(), LabError> {

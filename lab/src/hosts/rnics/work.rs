@@ -22,9 +22,9 @@ pub(super) struct Group {
     bytes_then: Option<u64>,
 }
 
-/// What queue pairs of two hosts and of one code point did.
+/// What queue pairs of one group of hosts and of one code point did.
 pub(crate) struct Work {
-    /// Addresses of the hosts, site A's first.
+    /// Addresses of the first host at each site, site A's first.
     pub(crate) hosts: [IpAddr; 2],
     /// The code point.
     pub(crate) dscp: u8,
@@ -76,7 +76,7 @@ impl Rnics {
     /// What each code point's queue pairs did.
     pub(super) fn work(&self) -> impl Iterator<Item = Work> {
         self.groups.iter().map(|group| Work {
-            hosts: [0, 1].map(|side| address(self.pair, side)),
+            hosts: [0, 1].map(|side| address(self.group, side, 0)),
             dscp: group.dscp,
             bytes: group.bytes,
             span: group.last_completion.since(self.start),

@@ -209,7 +209,8 @@ fn a_queue_pair_that_is_gone_answers_nothing() {
 #[test]
 fn connections_need_a_queue_pair_and_one_ip_version() {
     let mut rnic = rnic(1);
-    let remote = Remote { address: "10.0.0.2".parse().expect("an address"), qpn: 0x11, psn: 0 };
+    let address = "10.0.0.2".parse().expect("an address");
+    let remote = Remote { address, qpn: 0x11, psn: 0, mac: None };
     assert_eq!(rnic.connect(0x11, remote), Err(ConnectError::UnknownQp(0x11)));
     assert_eq!(rnic.connect(1, remote), Err(ConnectError::UnknownQp(1)));
     let qpn = rnic.create_qp(settings());
