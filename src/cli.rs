@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{configuration, doctor, inspect, lab, replay, run, show, tenant, top};
+use crate::{bench, configuration, doctor, inspect, lab, replay, run, show, tenant, top};
 
 /// A packet gateway that carries RoCEv2 across lossy wide-area networks.
 #[derive(Debug, Parser)]
@@ -28,6 +28,7 @@ enum Command {
     Tenant(tenant::Args),
     Doctor(doctor::Args),
     Config(configuration::Args),
+    Bench(bench::Args),
 }
 
 /// What a command ends with; clap itself ends with 2 where the usage is wrong.
@@ -61,6 +62,7 @@ impl Cli {
             Command::Tenant(args) => tenant::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Config(args) => configuration::run(&args),
+            Command::Bench(args) => bench::run(&args),
         }
     }
 }

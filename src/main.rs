@@ -1,6 +1,7 @@
 //! The command line of `compute-gateway`: it puts the parts together and decides nothing.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod configuration;
 mod doctor;

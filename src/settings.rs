@@ -237,7 +237,8 @@ fn next_hop(next_hop: NextHop) -> gw::NextHop {
     }
 }
 
-fn encapsulation(encapsulation: &Encapsulation) -> gw::Encapsulation {
+/// What is around packets on a path.
+pub(crate) fn encapsulation(encapsulation: &Encapsulation) -> gw::Encapsulation {
     match encapsulation {
         Encapsulation::Udp => gw::Encapsulation::Udp,
         Encapsulation::Srv6 { segments, reduced } => {

@@ -6,12 +6,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use benches::frames::{IP_AT, IP_LEN, write_frame};
-use benches::pair::Load;
-use benches::traffic::{RECEIVER, SENDER, Traffic};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dataplane::time::MICROSECOND;
 use etherparse::SlicedPacket;
+use lab::pair::Load;
+use lab::pair::frames::{IP_AT, IP_LEN, write_frame};
+use lab::pair::traffic::{RECEIVER, SENDER, Traffic};
 use pipelines::wire::icrc;
 use pipelines::wire::packet::Parsed;
 

@@ -5,12 +5,12 @@
 //! packets from one pool to the other, as two NICs would; that is outside what is measured.
 
 use allocation_counter::measure;
-use benches::pair::{LAN, Load, WAN};
-use benches::traffic::{RECEIVER, SENDER, STREAMS, Traffic};
 use dataplane::cycles;
 use dataplane::port::BURST;
 use dataplane::time::MILLISECOND;
 use dataplane::worker::{StageCounters, WorkerCounters};
+use lab::pair::traffic::{RECEIVER, SENDER, STREAMS, Traffic};
+use lab::pair::{LAN, Load, WAN};
 
 /// Packets measured.
 const PACKETS: u64 = 2_000_000;

@@ -1,8 +1,6 @@
-//! What the benches share: frames, flow tables, a pair of gateways over in-memory ports, and traffic for them.
+//! What the benches share: loads of flow tables and queues. Gateways over in-memory ports, and traffic
+//! for them, are [`lab::pair`]s.
 #![forbid(unsafe_code)]
 
 pub mod flows;
-pub mod frames;
-pub mod pair;
 pub mod queues;
-pub mod traffic;

@@ -17,6 +17,7 @@ pub mod link;
 mod meter;
 mod network;
 mod numbers;
+pub mod pair;
 mod path;
 mod pause;
 mod play;

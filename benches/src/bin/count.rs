@@ -9,11 +9,11 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use benches::flows::{self, Operation};
-use benches::frames::{IP_AT, IP_LEN, write_frame};
-use benches::pair::Load;
 use benches::queues;
-use benches::traffic::{RECEIVER, SENDER, Traffic};
 use dataplane::time::MICROSECOND;
+use lab::pair::Load;
+use lab::pair::frames::{IP_AT, IP_LEN, write_frame};
+use lab::pair::traffic::{RECEIVER, SENDER, Traffic};
 use pipelines::gateway::Prefix;
 use pipelines::tenant::{Classifier, DEFAULT, Match, TenantSettings, Traits};
 use pipelines::wire::icrc;

@@ -9,9 +9,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use benches::pair::Load;
-use benches::traffic::{RECEIVER, SENDER, Traffic};
 use dataplane::time::MILLISECOND;
+use lab::pair::Load;
+use lab::pair::traffic::{RECEIVER, SENDER, Traffic};
 
 /// Memory that a process may take on the way for what is none of the gateways'.
 const SLACK_KIB: u64 = 1_024;

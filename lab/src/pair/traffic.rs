@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use dataplane::port::BURST;
-use dataplane::time::Nanos;
 
-use crate::frames::write_frames;
-use crate::pair::{Load, Node, Pair};
+use super::frames::{Stream, Template};
+use super::{Load, Node, Pair};
 
 /// Streams at a time.
 pub const STREAMS: u32 = 64;
@@ -14,41 +13,69 @@ pub const STREAMS: u32 = 64;
 pub const SENDER: usize = 0;
 /// The side to whose LAN they go.
 pub const RECEIVER: usize = 1;
-/// Time between bursts: 32 packets in 3.2 us are 10 million a second.
-const PACE: Nanos = 3_200;
-/// Where the PSN is in a frame: behind Ethernet, IPv4 and UDP, and nine bytes of the BTH.
-const PSN_AT: usize = 14 + 20 + 8 + 9;
+
+/// Streams in turn, each packet with its stream's next PSN.
+pub struct Source {
+    templates: Vec<Template>,
+    sent: usize,
+    icrc: bool,
+}
+
+impl Source {
+    /// A source of RDMA WRITE Middle packets of `payload` bytes; `icrc`: that of each is right.
+    ///
+    /// # Panics
+    /// If there is no stream, or `payload` does not fit a frame.
+    #[must_use]
+    pub fn new(streams: &[Stream], payload: usize, icrc: bool) -> Self {
+        assert!(!streams.is_empty(), "somebody has to send");
+        let templates = streams.iter().map(|stream| stream.template(payload)).collect();
+        Self { templates, sent: 0, icrc }
+    }
+
+    /// The next packet of the next stream. Its PSN is the stream's next, or it would be a repeat.
+    /// Where nobody looks at the ICRC, it stays that of the first.
+    pub fn next_frame(&mut self) -> &[u8] {
+        let streams = self.templates.len();
+        let template = &mut self.templates[self.sent % streams];
+        template.set_psn((self.sent / streams) as u32, self.icrc);
+        self.sent += 1;
+        template.bytes()
+    }
+
+    /// Bytes of the largest frame.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.templates.iter().map(|template| template.bytes().len()).max().unwrap_or(0)
+    }
+}
 
 /// A pair under a load.
 pub struct Traffic {
     /// The gateways.
     pub pair: Pair,
-    frames: Vec<Vec<u8>>,
-    sent: usize,
+    source: Source,
 }
 
 impl Traffic {
-    /// A pair whose session is up, and no packet yet on the way.
+    /// A plain pair whose session is up, and no packet yet on the way.
     #[must_use]
     pub fn new(load: Load) -> Self {
-        Self { pair: Pair::new(load), frames: write_frames(STREAMS, load.payload), sent: 0 }
+        let streams: Vec<_> = (0..STREAMS).map(Stream::new).collect();
+        let source = Source::new(&streams, load.payload, load.icrc);
+        Self::with(Pair::new(load), source)
+    }
+
+    /// What `source` makes, through this pair.
+    #[must_use]
+    pub fn with(pair: Pair, source: Source) -> Self {
+        Self { pair, source }
     }
 
     /// Sends `packets`, rounded up to bursts; returns how many it were. They are on their way
     /// when this returns, and others have arrived meanwhile.
     pub fn send(&mut self, packets: u64) -> u64 {
         self.send_metered(packets, &mut |_, worker| worker.round())
-    }
-
-    /// The next packet of the next stream. Its PSN is the stream's next, or it would be a repeat;
-    /// the ICRC, which no gateway here looks at, stays that of the first.
-    fn next_frame(&mut self) -> &[u8] {
-        let streams = self.frames.len();
-        let frame = &mut self.frames[self.sent % streams];
-        let [_, psn @ ..] = ((self.sent / streams) as u32).to_be_bytes();
-        frame[PSN_AT..][..3].copy_from_slice(&psn);
-        self.sent += 1;
-        frame
     }
 
     /// As [`Traffic::send`], with a meter around every round: see [`Pair::step_metered`].
@@ -64,10 +91,11 @@ impl Traffic {
         for _ in 0..bursts {
             for _ in 0..BURST {
                 let pool = Rc::clone(&self.pair.sides[SENDER].pool);
-                let packet = pool.copy(self.next_frame()).expect("the pool holds the round trip");
+                let packet =
+                    pool.copy(self.source.next_frame()).expect("the pool holds the round trip");
                 self.pair.sides[SENDER].lan.inject(packet).expect("the ring holds a burst");
             }
-            self.pair.step_metered(PACE, meter);
+            self.pair.step_metered(self.pair.load().pace, meter);
         }
         bursts * BURST as u64
     }
@@ -83,7 +111,7 @@ mod tests {
             let mut traffic = Traffic::new(Load { drop_every, ..Load::BASE });
             assert_eq!(traffic.send(9_990), 10_016);
             // Time for the last losses to be seen and repaired.
-            (0..10_000).for_each(|_| traffic.pair.step(PACE));
+            (0..10_000).for_each(|_| traffic.pair.step(Load::BASE.pace));
             let [sender, receiver] =
                 traffic.pair.sides.each_ref().map(|side| side.worker.pipeline().counters());
             assert_eq!((sender.lan_rx.packets, receiver.lan_tx.packets), (10_016, 10_016));
