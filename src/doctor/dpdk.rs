@@ -96,21 +96,24 @@ fn check_folder(machine: &Machine, folder: &Path, eal: &[String]) -> Finding {
     }
 }
 
-/// Whether the driver of a virtual device is installed. It may be named by an argument as well, or
-/// be part of another's file: its absence is no proof.
+/// Whether the driver of a virtual device is installed: as on DPDK's bus of virtual devices, that is
+/// one whose name the device's begins with, whatever follows (`net_pcap0`, `net_pcap_lan`). It may be
+/// named by an argument as well, or be part of another's file: its absence is no proof.
 fn check_virtual(machine: &Machine, folder: &Path, port: &str, device: &str) -> Option<Finding> {
     let name = device.split(',').next().unwrap_or_default();
-    let driver = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
     let folder = folder.display().to_string();
     // Drivers that are linked in are in no folder, and that it is missing was said.
     if folder.is_empty() || !machine.is_dir(&folder) {
         return None;
     }
     let files = machine.names(&folder);
-    let start = format!("librte_{driver}.so");
-    if files.iter().any(|file| file.starts_with(&start)) {
+    let drives = |file: &String| {
+        let driver = file.strip_prefix("librte_").and_then(|rest| rest.split(".so").next());
+        driver.is_some_and(|driver| !driver.is_empty() && name.starts_with(driver))
+    };
+    if files.iter().any(drives) {
         return Some(Finding::ok("driver", port, format!("the driver of {name} is installed")));
     }
-    let what = format!("the driver of {name} is not installed: no {folder}/{start}");
+    let what = format!("the driver of {name} is not installed: no file in {folder} is named so");
     Some(Finding::warning("driver", port, what, INSTALL))
 }

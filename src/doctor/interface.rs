@@ -64,7 +64,7 @@ pub(super) fn check(machine: &Machine, port: &Port, buffer_bytes: u32) -> Vec<Fi
     let interface = match machine.interface(interface) {
         Ok(interface) => interface,
         Err(error) => {
-            return vec![Finding::problem("link", at, error.to_string(), "ip -br link")];
+            return vec![Finding::problem("link", at, error.what(), error.remedy())];
         }
     };
     let netdev = &interface.netdev;

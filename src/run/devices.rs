@@ -66,7 +66,8 @@ impl Offloads {
                 // Some are fixed. Receive checksums are merely verified; the rest changes packets.
                 Err(_) if offload == Offload::RxChecksum => {}
                 Err(error) => {
-                    warn!("{error} ({offload:?}): what it changes is seen as if sent so");
+                    let what = error.what();
+                    warn!("{what} ({offload:?}): what it changes is seen as if sent so");
                 }
             }
         }
@@ -81,7 +82,7 @@ impl Drop for Offloads {
     fn drop(&mut self) {
         for &offload in &self.were_on {
             if let Err(error) = self.netdev.set_offload(offload, true) {
-                warn!("{error} ({offload:?}): it stays off");
+                warn!("{} ({offload:?}): it stays off", error.what());
             }
         }
     }

@@ -12,14 +12,13 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 pub use packet::PacketSocket;
 
-/// An interface that cannot be asked.
+/// An interface that cannot be asked. Said with the remedy, on a line of its own.
 #[derive(Debug, thiserror::Error)]
+#[error("{}\n    remedy: {}", self.what(), self.remedy())]
 pub enum NetdevError {
     /// There is none of that name here.
-    #[error("there is no interface {0}: see `ip link` for those of this network namespace")]
     Missing(String),
     /// The kernel refused.
-    #[error("cannot {what} of interface {name}: {source}")]
     Refused {
         /// As given.
         name: String,
@@ -28,6 +27,39 @@ pub enum NetdevError {
         /// The kernel's reason.
         source: io::Error,
     },
+}
+
+impl NetdevError {
+    /// What is wrong, in a line.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Missing(name) => format!("there is no interface {name}"),
+            Self::Refused { name, what, source } => {
+                format!("cannot {what} of interface {name}: {source}")
+            }
+        }
+    }
+
+    /// What helps, in a line.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let reason = match self {
+            Self::Missing(_) => {
+                return "choose one of this network namespace, see: ip -br link".to_owned();
+            }
+            Self::Refused { source, .. } => source.raw_os_error(),
+        };
+        match reason {
+            Some(libc::EPERM | libc::EACCES) => "run as root, or give the capabilities: \
+                setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock+ep <program>"
+                .to_owned(),
+            Some(libc::EOPNOTSUPP) => {
+                "its driver cannot do that: choose another interface".to_owned()
+            }
+            _ => "see what the kernel says: dmesg | tail".to_owned(),
+        }
+    }
 }
 
 /// Whether an interface can carry packets: RFC 2863's words.
@@ -235,6 +267,25 @@ mod tests {
         for name in ["no-such-if0", "", "a-name-of-more-than-15-bytes"] {
             let error = Netdev::find(name).expect_err("there is no such interface");
             assert!(matches!(&error, NetdevError::Missing(missing) if missing == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_error_says_what_helps_on_a_line_of_its_own() {
+        let error = Netdev::find("no-such-if0").expect_err("there is no such interface");
+        let said = "there is no interface no-such-if0\n    remedy: choose one of this network \
+                    namespace, see: ip -br link";
+        assert_eq!(error.to_string(), said);
+        for (errno, remedy) in [
+            (libc::EPERM, "run as root"),
+            (libc::EOPNOTSUPP, "choose another interface"),
+            (libc::EIO, "dmesg"),
+        ] {
+            let error = refused("eth0", "set an offload", io::Error::from_raw_os_error(errno));
+            let said = error.to_string();
+            let (what, helps) = said.split_once("\n    remedy: ").expect("two lines");
+            assert!(what.starts_with("cannot set an offload of interface eth0: "), "{what}");
+            assert!(helps.contains(remedy), "{helps}");
         }
     }
 }

@@ -63,8 +63,26 @@ fn a_virtual_device_has_its_driver() {
     let mut fake = Fake::new();
     fake.with_dpdk("net_null0", "net_tap1");
     fake.file(&format!("{FOLDER}/librte_net_tap.so.23"), "");
-    let what = format!("the driver of net_null0 is not installed: no /{FOLDER}/librte_net_null.so");
-    fake.assert_bad(Warning, "driver", LAN, &what, "apt-get install librte-meta-all");
+    let missing =
+        |name| format!("the driver of {name} is not installed: no file in /{FOLDER} is named so");
+    let remedy = "apt-get install librte-meta-all";
+    fake.assert_bad(Warning, "driver", LAN, &missing("net_null0"), remedy);
+    // The file of another one, that begins alike.
+    fake.file(&format!("{FOLDER}/librte_net_nullify.so.23"), "");
+    fake.assert_bad(Warning, "driver", LAN, &missing("net_null0"), remedy);
+}
+
+#[test]
+fn a_virtual_device_may_be_named_by_words() {
+    for device in ["net_pcap_lan,iface=lan,phy_mac=1", "net_pcap_lan0", "net_pcap7"] {
+        let mut fake = Fake::new();
+        fake.with_dpdk(device, "net_tap_north");
+        fake.file(&format!("{FOLDER}/librte_net_pcap.so.23"), "");
+        fake.file(&format!("{FOLDER}/librte_net_tap.so.23"), "");
+        let name = device.split(',').next().unwrap();
+        fake.assert_ok("driver", LAN, &format!("the driver of {name} is installed"));
+        fake.assert_ok("driver", "port wan", "the driver of net_tap_north is installed");
+    }
 }
 
 #[test]

@@ -27,8 +27,8 @@ fn interfaces_as_they_should_be() {
 fn a_missing_interface_is_the_only_problem_of_its_port() {
     let mut fake = Fake::new();
     fake.without_lan();
-    let what = "there is no interface eth1: see `ip link` for those of this network namespace";
-    fake.assert_bad(Problem, "link", LAN, what, "ip -br link");
+    let remedy = "choose one of this network namespace, see: ip -br link";
+    fake.assert_bad(Problem, "link", LAN, "there is no interface eth1", remedy);
 }
 
 #[test]
