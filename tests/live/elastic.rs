@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use dataplane::netdev::PacketSocket;
 use serde_json::Value;
 
-use crate::frames::frame;
+use crate::frames::{frame, streams};
 use crate::gateway::{Gateway, PATIENCE};
 use crate::network::{Network, Settings, Side};
+use crate::roce::{BTH_AT, write_between};
 
 /// A tenant that has everything, and starts slow: some 700 frames a second.
 const TENANT: &str = "
@@ -38,7 +39,7 @@ fn settings() -> Settings {
 }
 
 /// Writes another rate in a gateway's file.
-fn write(network: &Network, from: &str, to: &str) {
+fn write_file(network: &Network, from: &str, to: &str) {
     let file = network.folder().join(format!("{}.toml", Side::A.name()));
     let text = fs::read_to_string(&file).expect("it was written");
     assert_eq!(text.matches(from).count(), 1, "{text}");
@@ -54,7 +55,7 @@ fn receive(mut socket: &PacketSocket, count: &AtomicUsize) -> Vec<Vec<u8>> {
     let (mut frames, mut last, mut buffer) = (Vec::new(), Instant::now(), vec![0; 2_048]);
     while frames.len() < FRAMES && last.elapsed() < PATIENCE {
         if let Ok(length) = socket.read(&mut buffer)
-            && buffer[12..14] == [0x88, 0xb5]
+            && [[0x88, 0xb5], [0x08, 0x00]].contains(&[buffer[12], buffer[13]])
         {
             frames.push(buffer[..length].to_vec());
             count.store(frames.len(), Ordering::Relaxed);
@@ -73,13 +74,43 @@ fn wait(count: &AtomicUsize, least: usize) -> usize {
     count.load(Ordering::Relaxed)
 }
 
+/// Frames of one stream.
+fn one_stream() -> Vec<Vec<u8>> {
+    (0..FRAMES).map(|n| frame(Side::A, LENGTH, n as u64)).collect()
+}
+
+/// Frames of eight pairs of hosts in turn, which two workers share.
+fn eight_pairs() -> Vec<Vec<u8>> {
+    let (payload, ecn) = (LENGTH - BTH_AT - 16, 0);
+    let one = |n: u32| write_between((n % 8) as u8, Side::A, 0x100 + n % 8, n / 8, ecn, payload);
+    (0..FRAMES as u32).map(one).collect()
+}
+
 #[test]
 #[ignore = "needs root: make test-live"]
 fn a_rate_is_lowered_and_raised_under_load_and_nothing_is_lost_or_overtaken() {
-    let network = Network::new(&settings());
+    lowered_and_raised(1, &one_stream());
+}
+
+#[test]
+#[ignore = "needs root: make test-live"]
+fn a_rate_of_two_workers_is_lowered_and_raised_under_load_and_nothing_is_lost_or_overtaken() {
+    let report = lowered_and_raised(2, &eight_pairs());
+    let workers = report["workers"].as_array().expect("a list");
+    assert_eq!(workers.len(), 2);
+    for worker in workers {
+        let stages = worker["stages"].as_array().expect("a list");
+        let pipeline = stages.iter().filter(|stage| stage["stage"] == "pipeline");
+        let packets: u64 = pipeline.filter_map(|stage| stage["packets"].as_u64()).sum();
+        assert!(packets > FRAMES as u64 / 16, "a worker had nothing to do: {worker:#}");
+    }
+}
+
+/// Lowers a rate while `sent` is sent by host A, then raises it; returns how A ended.
+fn lowered_and_raised(workers: u32, sent: &[Vec<u8>]) -> Value {
+    let network = Network::new(&Settings { workers, ..settings() });
     let [mut a, b] = network.start_both();
     let [from, to] = [Side::A, Side::B].map(|side| network.host(side).packet_socket("eth0"));
-    let sent: Vec<_> = (0..FRAMES).map(|n| frame(Side::A, LENGTH, n as u64)).collect();
     let count = AtomicUsize::new(0);
 
     let arrived = thread::scope(|scope| {
@@ -102,13 +133,14 @@ fn a_rate_is_lowered_and_raised_under_load_and_nothing_is_lost_or_overtaken() {
         println!("{more} frames in {time:?} at 1 Mbit/s; at most {most}");
         assert!(more > 0 && more <= most, "{more} frames in {time:?}");
         // All that is left would take half a minute.
-        write(&network, "rate = \"8Mbps\"", "rate = \"400Mbps\"");
+        write_file(&network, "rate = \"8Mbps\"", "rate = \"400Mbps\"");
         a.hang_up();
         a.wait("reloaded", |shown| shown["configuration"]["generation"] == 3);
         arrived.join().expect("it does not panic")
     });
 
-    assert!(arrived == sent, "{} of {FRAMES} arrived, or not in order", arrived.len());
+    assert_eq!(arrived.len(), FRAMES, "frames that arrived");
+    assert!(streams(&arrived) == streams(sent), "not as sent, or not in order");
     let shown = a.show();
     let changes = shown["configuration"]["changes"].as_array().expect("a list");
     let told = |key: &str| changes.iter().map(|change| change[key].clone()).collect::<Vec<Value>>();
@@ -125,10 +157,13 @@ fn a_rate_is_lowered_and_raised_under_load_and_nothing_is_lost_or_overtaken() {
     let prometheus = a.ask(&["show", "--prometheus"]);
     let prometheus = String::from_utf8_lossy(&prometheus.stdout);
     assert!(prometheus.contains("config_changes_total 2\n"), "{prometheus}");
-    for ended in [a, b].map(Gateway::terminate) {
+    let [a, b] = [a, b].map(Gateway::terminate);
+    for ended in [&a, &b] {
         println!("{}", ended.said);
         assert!(ended.status.success(), "{:#}", ended.report);
+        assert_eq!(ended.report["counters"]["gave_up"], 0, "{:#}", ended.report);
     }
+    a.report
 }
 
 #[test]
@@ -151,8 +186,8 @@ fn a_change_that_is_refused_leaves_all_as_it_was() {
         refused += 1;
     }
     // A rate that may change, with an MTU that may not.
-    write(&network, "rate = \"8Mbps\"", "rate = \"80Mbps\"");
-    write(&network, "mtu = 1600", "mtu = 1601");
+    write_file(&network, "rate = \"8Mbps\"", "rate = \"80Mbps\"");
+    write_file(&network, "mtu = 1600", "mtu = 1601");
     a.hang_up();
     refused += 1;
     let shown = a.wait("refusing", |shown| shown["configuration"]["refused"] == refused);

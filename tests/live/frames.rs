@@ -72,6 +72,24 @@ fn receive(mut socket: &PacketSocket, count: usize, patience: Duration) -> Vec<V
     frames
 }
 
+/// The frames of some kind that come to a socket, until `done` says that there are enough.
+pub(crate) fn take(
+    mut socket: &PacketSocket,
+    is_one: impl Fn(&[u8]) -> bool,
+    done: impl Fn(&[Vec<u8>]) -> bool,
+) -> Vec<Vec<u8>> {
+    let until = Instant::now() + PATIENCE;
+    let (mut frames, mut buffer) = (Vec::new(), vec![0; 2_048]);
+    while Instant::now() < until && !done(&frames) {
+        if let Ok(length) = socket.read(&mut buffer)
+            && is_one(&buffer[..length])
+        {
+            frames.push(buffer[..length].to_vec());
+        }
+    }
+    frames
+}
+
 /// Sorts frames by their streams.
 pub(crate) fn streams<'a>(frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Streams {
     let mut streams = Streams::new();

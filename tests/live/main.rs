@@ -4,6 +4,7 @@
 
 mod absence;
 mod captures;
+mod congestion;
 mod detour;
 #[cfg(feature = "dpdk")]
 mod dpdk;
@@ -17,5 +18,6 @@ mod network;
 mod passing;
 mod pauses;
 mod refusals;
+mod roce;
 mod sizes;
 mod traffic;

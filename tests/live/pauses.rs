@@ -2,21 +2,20 @@
 //! so to the sender, in frames that tshark reads.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataplane::capture::{Record, Writer};
-use dataplane::netdev::PacketSocket;
 use pipelines::steer;
 use pipelines::wire::pfc::{MacControl, Priorities};
 use serde_json::Value;
 
-use crate::frames::{frame, streams};
-use crate::gateway::{Gateway, PATIENCE};
+use crate::frames::{frame, streams, take};
+use crate::gateway::Gateway;
 use crate::network::{Network, Settings, Side};
 
 /// Slow, so that one frame pauses for long, 335 ms, however loaded the machine is.
@@ -74,24 +73,6 @@ fn between_addresses(number: u8) -> Vec<u8> {
     frame
 }
 
-/// The frames of some kind that come to a socket, until `done` says that there are enough.
-fn receive(
-    mut socket: &PacketSocket,
-    is_one: impl Fn(&[u8]) -> bool,
-    done: impl Fn(&[Vec<u8>]) -> bool,
-) -> Vec<Vec<u8>> {
-    let until = Instant::now() + PATIENCE;
-    let (mut frames, mut buffer) = (Vec::new(), vec![0; 2_048]);
-    while Instant::now() < until && !done(&frames) {
-        if let Ok(length) = socket.read(&mut buffer)
-            && is_one(&buffer[..length])
-        {
-            frames.push(buffer[..length].to_vec());
-        }
-    }
-    frames
-}
-
 fn lan(shown: &Value, count: &str) -> Option<u64> {
     let ports = shown["ports"].as_array()?;
     ports.iter().find(|port| port["name"] == "lan")?["detail"][count].as_u64()
@@ -134,7 +115,7 @@ fn pauses_and_goes_on(workers: u32, sent: &[Vec<u8>]) {
     let is_end = |frames: &[Vec<u8>]| frames.last().is_some_and(|frame| frame[24..26] == [0; 2]);
 
     let told = thread::scope(|scope| {
-        let told = scope.spawn(|| receive(&sockets[0], is_pause, is_end));
+        let told = scope.spawn(|| take(&sockets[0], is_pause, is_end));
         scope.spawn(|| {
             while paused.load(Ordering::Relaxed) {
                 (&sockets[1]).write_all(&pause(u16::MAX)).expect("the host can send");
@@ -149,7 +130,7 @@ fn pauses_and_goes_on(workers: u32, sent: &[Vec<u8>]) {
         }
         b.wait("holding frames back", |shown| shown["peers"][0]["held"] == sent.len());
         paused.store(false, Ordering::Relaxed);
-        let arrived = receive(&sockets[1], is_sent, |frames| frames.len() == sent.len());
+        let arrived = take(&sockets[1], is_sent, |frames| frames.len() == sent.len());
         assert_eq!(streams(&arrived), streams(sent));
         b.wait("no longer paused", |shown| lan(shown, "pfc_paused") == Some(0));
         told.join().expect("it does not panic")

@@ -19,8 +19,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// 1 Mbit/s.
-    pub const SLOWEST: u64 = 1_000_000;
+    /// 1 kbit/s: less than one worker's part of the slowest rate that a configuration may have.
+    pub const SLOWEST: u64 = 1_000;
     /// 800 Gbit/s.
     pub const FASTEST: u64 = 800_000_000_000;
     /// 256 MiB.
@@ -210,6 +210,15 @@ mod tests {
             let exact = bits_per_second / 80;
             assert!(sent <= exact && sent >= exact - exact / 100, "{bits_per_second}: {sent}");
         }
+    }
+
+    #[test]
+    fn a_workers_part_of_a_slow_rate_is_no_faster_than_it_is() {
+        // One of eight workers' part of 1 Mbit/s: 15,625 bytes a second.
+        let rate = Rate { bits_per_second: 125_000, burst_bytes: 1_500 };
+        let mut shaper = Shaper::new(rate, Time::ZERO);
+        let sent = saturate(&mut shaper, 1_000, Time::ZERO, Time(4 * SECOND));
+        assert!((62_000..=64_000).contains(&sent), "{sent}");
     }
 
     #[test]

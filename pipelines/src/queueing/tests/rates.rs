@@ -90,7 +90,7 @@ fn what_a_shaped_tenant_leaves_over_goes_to_the_others() {
 
 #[test]
 fn a_new_rate_holds_at_once_and_loses_nothing() {
-    let slow = Rate { bits_per_second: Rate::SLOWEST, burst_bytes: 100 };
+    let slow = Rate { bits_per_second: 1_000_000, burst_bytes: 100 };
     let mut queues = queues(vec![tenant(1, Some(slow))]);
     (0..100).for_each(|item| put(&mut queues, 0, Class::BULK, item, 1_000));
     assert_eq!(drain(&mut queues, Time::ZERO), [0]);
