@@ -20,4 +20,5 @@ mod pauses;
 mod refusals;
 mod roce;
 mod sizes;
+mod srv6;
 mod traffic;

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) addresses: bool,
     /// A second way between the gateways, a cable, and BFD on both; one worker.
     pub(crate) south: bool,
+    /// SRv6 between the gateways, over IPv6.
+    pub(crate) srv6: Option<Srv6>,
     /// More keys of [gateway].
     pub(crate) gateway: &'static str,
     /// More keys of [[peer]].
@@ -46,6 +48,19 @@ pub(crate) struct Settings {
     /// More keys of [recovery].
     pub(crate) recovery: &'static str,
 }
+
+/// How packets go by SRv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Srv6 {
+    /// By way of a router between the wire and gateway B, the kernel's; else straight to the peer, whose
+    /// SID is the next hop.
+    pub(crate) by_router: bool,
+    /// `encapsulation` of the path.
+    pub(crate) encapsulation: &'static str,
+}
+
+/// The segment that the router acts on.
+pub(crate) const ROUTER_SID: &str = "2001:db8:c::1";
 
 impl Default for Settings {
     fn default() -> Self {
@@ -58,6 +73,7 @@ impl Default for Settings {
             wire: Impairments::default(),
             addresses: true,
             south: false,
+            srv6: None,
             gateway: "",
             peer: "",
             recovery: "",
@@ -70,6 +86,10 @@ pub(crate) struct Network {
     pub(crate) wire: Wire,
     host: [Namespace; 2],
     gate: [Namespace; 2],
+    /// Where the wire is.
+    middle: Namespace,
+    /// A router with an interface towards either gateway, `west` and `east`.
+    router: Option<Namespace>,
     folder: TempDir,
 }
 
@@ -80,14 +100,24 @@ impl Network {
         let (host, gate, middle) = (network(), network(), Namespace::new());
         let folder = TempDir::new().expect("a folder");
         let name_at = ["a", "b"];
+        let by_router = settings.srv6.is_some_and(|srv6| srv6.by_router);
+        let router = by_router.then(Namespace::new);
         for side in [Side::A, Side::B] {
             let (n, queues) = (side as usize, settings.workers);
             cable((&host[n], "eth0"), (&gate[n], "lan"), settings.lan_mtu, queues);
-            cable((&gate[n], "wan"), (&middle, name_at[n]), settings.wan_mtu, queues);
+            let beyond = match &router {
+                Some(router) if side == Side::B => (router, "east"),
+                _ => (&middle, name_at[n]),
+            };
+            cable((&gate[n], "wan"), beyond, settings.wan_mtu, queues);
             if settings.addresses {
                 let address = [format!("{}/24", side.host4()), format!("{}/64", side.host6())];
                 host[n].addresses("eth0", &address.each_ref().map(String::as_str));
             }
+        }
+        if let Some(router) = &router {
+            cable((router, "west"), (&middle, "b"), settings.wan_mtu, settings.workers);
+            route(router);
         }
         for side in [Side::A, Side::B] {
             if settings.south && side == Side::A {
@@ -100,7 +130,7 @@ impl Network {
         let ends = name_at.map(|name| Arc::new(middle.packet_socket(name)));
         // Which frames are lost is the same in all runs, as far as they send the same.
         let wire = Wire::start(ends, &settings.wire, 1);
-        Self { wire, host, gate, folder }
+        Self { wire, host, gate, middle, router, folder }
     }
 
     pub(crate) fn host(&self, side: Side) -> &Namespace {
@@ -110,6 +140,19 @@ impl Network {
     /// The namespace of a gateway.
     pub(crate) fn gate(&self, side: Side) -> &Namespace {
         &self.gate[side as usize]
+    }
+
+    /// The namespace of the wire, whose ends are `a` and `b`.
+    pub(crate) fn middle(&self) -> &Namespace {
+        &self.middle
+    }
+
+    /// The namespace of the router.
+    ///
+    /// # Panics
+    /// If the network has none.
+    pub(crate) fn router(&self) -> &Namespace {
+        self.router.as_ref().expect("a network with a router")
     }
 
     /// Where the files of the gateways are.
@@ -165,8 +208,21 @@ impl Side {
     }
 
     /// The outer address of its gateway.
-    fn outer(self) -> &'static str {
-        ["192.0.2.1", "192.0.2.2"][self as usize]
+    fn outer(self, settings: &Settings) -> &'static str {
+        match settings.srv6 {
+            None => ["192.0.2.1", "192.0.2.2"][self as usize],
+            Some(_) => ["2001:db8:a::1", "2001:db8:b::1"][self as usize],
+        }
+    }
+
+    /// The SID of its gateway.
+    pub(crate) fn sid(self) -> &'static str {
+        ["2001:db8:a::d46", "2001:db8:b::d46"][self as usize]
+    }
+
+    /// The address of the router on its side.
+    fn router(self) -> &'static str {
+        ["2001:db8:a::fe", "2001:db8:b::fe"][self as usize]
     }
 
     pub(crate) fn other(self) -> Self {
@@ -175,6 +231,38 @@ impl Side {
             Self::B => Self::A,
         }
     }
+}
+
+/// Makes a box a router that both gateways and their SIDs are on links with, and that acts on a segment
+/// of its own (RFC 8986, End).
+fn route(router: &Namespace) {
+    for (interface, side) in [("west", Side::A), ("east", Side::B)] {
+        router.addresses(interface, &[&format!("{}/64", side.router())]);
+    }
+    router.run(|| {
+        for (interface, key) in [
+            ("all", "forwarding"),
+            ("all", "seg6_enabled"),
+            ("west", "seg6_enabled"),
+            ("east", "seg6_enabled"),
+        ] {
+            let file = format!("/proc/sys/net/ipv6/conf/{interface}/{key}");
+            fs::write(file, "1").expect("a kernel with SRv6 (CONFIG_IPV6_SEG6_LWTUNNEL)");
+        }
+        let acts = ["encap", "seg6local", "action", "End", "dev", "west"];
+        ip(&[&["-6", "route", "add", ROUTER_SID][..], &acts].concat());
+    });
+}
+
+/// Keys of the gateway and of the path, and the next hop, with SRv6.
+fn srv6(side: Side, srv6: Srv6) -> (String, String, &'static str) {
+    let (ours, theirs) = (side.sid(), side.other().sid());
+    let (segments, hop) = match srv6.by_router {
+        true => (vec![ROUTER_SID, theirs], side.router()),
+        false => (vec![theirs], theirs),
+    };
+    let path = format!("encapsulation = {:?}\n        segments = {segments:?}", srv6.encapsulation);
+    (format!("sid = {ours:?}"), path, hop)
 }
 
 /// Driver and device of a port on an interface.
@@ -227,10 +315,18 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         ),
         false => (String::new(), ""),
     };
-    let (name, here, there) = (side.name(), side.outer(), side.other().outer());
+    let (name, here) = (side.name(), side.outer(settings));
+    let there = side.other().outer(settings);
     let (cores, hop): (Vec<u32>, _) = match settings.workers {
         1 => (vec![side as u32], there.to_owned()),
         workers => ((0..workers).collect(), mac.map(|byte| format!("{byte:02x}")).join(":")),
+    };
+    let (sid, segments, hop) = match settings.srv6 {
+        Some(how) => {
+            let (sid, segments, hop) = srv6(side, how);
+            (sid, segments, hop.to_owned())
+        }
+        None => (String::new(), String::new(), hop),
     };
     // Slow enough for a loaded machine; and no waiting for a path that came back.
     let watched = if settings.south {
@@ -244,6 +340,7 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         [gateway]
         name = "{name}"
         address = "{here}"
+        {sid}
         {gateway}
 
         [workers]
@@ -279,7 +376,7 @@ fn configuration(side: Side, settings: &Settings, mac: [u8; 6]) -> String {
         port = "wan"
         next_hop = "{hop}"
         weight = 1
-
+        {segments}
         {watched}
         {south}
 

@@ -38,7 +38,8 @@ impl Own {
                 (Role::Lan, Some(NextHop::Address(_))) => None,
                 (Role::Lan, _) => return None,
             };
-            Some(Station { mac: port.mac, address })
+            let sid = settings.sid.filter(|_| port.role == Role::Wan);
+            Some(Station { mac: port.mac, address, sid })
         };
         Self {
             stations: settings.ports.iter().map(station).collect(),
@@ -91,7 +92,7 @@ impl Gateway {
     /// Learns where a station is; whether that is of use.
     fn learn(&mut self, port: usize, station: &Station, sender: Sender, now: Time) -> bool {
         let Sender { address, mac, replaces } = sender;
-        self.common.counters.conflicts += u64::from(station.address == Some(address));
+        self.common.counters.conflicts += u64::from(station.has(address));
         match self.common.hops.neighbours.hear(port, address, mac, replaces, now) {
             Heard::Stranger => false,
             Heard::Known => true,
@@ -122,8 +123,8 @@ fn answer(
         return;
     }
     match wants {
-        Wants::Address { address, mac } => {
-            if let Some(told) = station.tell(address, mac)
+        Wants::Address { ours, address, mac } => {
+            if let Some(told) = station.tell(ours, address, mac)
                 && send_short(common, port, &told, queues)
             {
                 common.counters.answered += 1;

@@ -28,11 +28,12 @@ pub(super) fn read(station: &Station, to: Mac, packet: &[u8]) -> Option<Said> {
         return None;
     }
     let address = IpAddr::V4(source);
-    let wanted = operation == ArpOperation::Request && station.address == Some(target.into());
+    let ours = IpAddr::V4(target);
+    let wanted = operation == ArpOperation::Request && station.has(ours);
     Some(Said {
         // A probe says nothing of its sender: it only asks whether an address is free.
         sender: (!source.is_unspecified()).then_some(Sender { address, mac, replaces: true }),
-        wants: wanted.then_some(Wants::Address { address, mac }),
+        wants: wanted.then_some(Wants::Address { ours, address, mac }),
         ends: wanted || (to_us && operation == ArpOperation::Reply),
     })
 }

@@ -38,8 +38,10 @@ pub type Short = ArrayVec<u8, 96>;
 pub struct Station {
     /// Our Ethernet address.
     pub mac: Mac,
-    /// Our IP address; without one we answer nothing, and ask by ARP probes (RFC 5227).
+    /// Our IP address; without one we ask by ARP probes (RFC 5227).
     pub address: Option<IpAddr>,
+    /// Our SID: who is on the link with us asks for it as for an address.
+    pub sid: Option<Ipv6Addr>,
 }
 
 /// What a frame says that concerns a station.
@@ -69,6 +71,8 @@ pub struct Sender {
 pub enum Wants {
     /// Our Ethernet address, to be told to the station `mac` at `address`.
     Address {
+        /// The address of ours that is asked for.
+        ours: IpAddr,
         /// The IP address that asks; unspecified while it probes for one.
         address: IpAddr,
         /// The Ethernet address that asks.
@@ -120,11 +124,11 @@ impl Station {
         }
     }
 
-    /// The frame that tells who asked (see [`Wants::Address`]) that our address is here; `None`
-    /// without an address of the asker's family.
+    /// The frame that tells who asked (see [`Wants::Address`]) that our address `ours` is here;
+    /// `None` if the asker's is of another family.
     #[must_use]
-    pub fn tell(&self, address: IpAddr, mac: Mac) -> Option<Short> {
-        match (self.address?, address) {
+    pub fn tell(&self, ours: IpAddr, address: IpAddr, mac: Mac) -> Option<Short> {
+        match (ours, address) {
             (IpAddr::V4(ours), IpAddr::V4(address)) => {
                 Some(arp::reply((self.mac, ours), (mac, address)))
             }
@@ -133,6 +137,12 @@ impl Station {
             }
             _ => None,
         }
+    }
+
+    /// Whether an address is ours: our own, or our SID.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.address == Some(address) || self.sid.map(IpAddr::V6) == Some(address)
     }
 
     /// Writes the answer to an echo request (see [`Wants::Echo`]) to `answer`, instead of what is

@@ -71,7 +71,8 @@ fn solicited(
     {
         return None;
     }
-    let wanted = station.address == Some(target.into());
+    let ours = IpAddr::V6(target);
+    let wanted = station.has(ours);
     let address = IpAddr::V6(source);
     let (to, reply_to) = match probes {
         true => (group_mac(ALL_NODES), ALL_NODES),
@@ -80,7 +81,7 @@ fn solicited(
     };
     Some(Said {
         sender: mac.map(|mac| Sender { address, mac, replaces: true }),
-        wants: wanted.then_some(Wants::Address { address: reply_to.into(), mac: to }),
+        wants: wanted.then_some(Wants::Address { ours, address: reply_to.into(), mac: to }),
         ends: wanted,
     })
 }

@@ -18,11 +18,11 @@ const ASKER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const GROUP_MAC: Mac = [0x33, 0x33, 0xff, 0x12, 0x34, 0x56];
 
 fn v4() -> Station {
-    Station { mac: OURS, address: Some(V4.into()) }
+    Station { mac: OURS, address: Some(V4.into()), sid: None }
 }
 
 fn v6() -> Station {
-    Station { mac: OURS, address: Some(V6.into()) }
+    Station { mac: OURS, address: Some(V6.into()), sid: None }
 }
 
 /// An ARP packet of RFC 826, byte by byte.
@@ -68,8 +68,11 @@ fn sender(address: impl Into<IpAddr>, mac: Mac) -> Option<Sender> {
     Some(Sender { address: address.into(), mac, replaces: true })
 }
 
+/// Our address of the asker's family, to be told to that one.
 fn wants(address: impl Into<IpAddr>, mac: Mac) -> Option<Wants> {
-    Some(Wants::Address { address: address.into(), mac })
+    let address = address.into();
+    let ours = if address.is_ipv4() { V4.into() } else { V6.into() };
+    Some(Wants::Address { ours, address, mac })
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn an_arp_request_for_us_is_read_and_answered() {
     let expected =
         Said { sender: sender(ASKER4, THEIRS), wants: wants(ASKER4, THEIRS), ends: true };
     assert_eq!(v4().read(&request), Some(expected));
-    let reply = v4().tell(ASKER4.into(), THEIRS).expect("of a family");
+    let reply = v4().tell(V4.into(), ASKER4.into(), THEIRS).expect("of a family");
     let mut by_hand = arp(THEIRS, 2, (OURS, V4), ASKER4);
     by_hand[32..38].copy_from_slice(&THEIRS);
     assert_eq!(reply[..], by_hand);
@@ -122,7 +125,7 @@ fn a_solicitation_for_us_is_read_and_answered() {
     let expected =
         Said { sender: sender(ASKER6, THEIRS), wants: wants(ASKER6, THEIRS), ends: true };
     assert_eq!(v6().read(&asked), Some(expected));
-    let told = v6().tell(ASKER6.into(), THEIRS).expect("of a family");
+    let told = v6().tell(V6.into(), ASKER6.into(), THEIRS).expect("of a family");
     // Solicited, and overriding.
     let by_hand = icmpv6((OURS, THEIRS), (V6, ASKER6), 255, &neighbour(136, 0x60, V6, Some(OURS)));
     assert_eq!(told[..], by_hand);
@@ -133,12 +136,38 @@ fn a_solicitation_for_us_is_read_and_answered() {
 }
 
 #[test]
+fn who_asks_for_our_sid_is_told_whatever_our_address_is() {
+    // It ends as the address does, so that both are asked in one group.
+    let sid: Ipv6Addr = "2001:db8:a::12:3456".parse().expect("valid");
+    let group = "ff02::1:ff12:3456".parse().expect("valid");
+    let question = neighbour(135, 0, sid, Some(THEIRS));
+    let asked = icmpv6((THEIRS, GROUP_MAC), (ASKER6, group), 255, &question);
+    assert!(may_concern(&asked));
+    for without in [v4(), v6(), Station { address: None, ..v6() }] {
+        let said = without.read(&asked).expect("it tells of its sender");
+        assert_eq!((said.wants, said.ends), (None, false));
+        let station = Station { sid: Some(sid), ..without };
+        let said = station.read(&asked).expect("read");
+        assert_eq!((said.sender, said.ends), (sender(ASKER6, THEIRS), true));
+        let Some(Wants::Address { ours, address, mac }) = said.wants else { panic!("{said:?}") };
+        assert_eq!((ours, address, mac), (sid.into(), ASKER6.into(), THEIRS));
+        let told = station.tell(ours, address, mac).expect("of a family");
+        let answer = neighbour(136, 0x60, sid, Some(OURS));
+        assert_eq!(told[..], icmpv6((OURS, THEIRS), (sid, ASKER6), 255, &answer));
+    }
+    // The address is answered for as before.
+    let station = Station { sid: Some(sid), ..v6() };
+    let said = station.read(&to_group(255, ASKER6, Some(THEIRS))).expect("read");
+    assert_eq!(said.wants, wants(ASKER6, THEIRS));
+}
+
+#[test]
 fn who_probes_for_an_ipv6_address_hears_with_all_others() {
     let said = v6().read(&to_group(255, Ipv6Addr::UNSPECIFIED, None)).expect("read");
     let all: Ipv6Addr = "ff02::1".parse().expect("valid");
     let all_mac = [0x33, 0x33, 0, 0, 0, 1];
     assert_eq!((said.sender, said.wants), (None, wants(all, all_mac)));
-    let told = v6().tell(all.into(), all_mac).expect("of a family");
+    let told = v6().tell(V6.into(), all.into(), all_mac).expect("of a family");
     let by_hand = icmpv6((OURS, all_mac), (V6, all), 255, &neighbour(136, 0x20, V6, Some(OURS)));
     assert_eq!(told[..], by_hand);
 }
@@ -180,9 +209,9 @@ fn advertisements_tell_where_a_neighbour_is() {
 
 #[test]
 fn questions_are_what_the_other_side_answers() {
-    let peer4 = Station { mac: THEIRS, address: Some(ASKER4.into()) };
-    let peer6 = Station { mac: THEIRS, address: Some(ASKER6.into()) };
-    let nobody = Station { mac: OURS, address: None };
+    let peer4 = Station { mac: THEIRS, address: Some(ASKER4.into()), sid: None };
+    let peer6 = Station { mac: THEIRS, address: Some(ASKER6.into()), sid: None };
+    let nobody = Station { mac: OURS, address: None, sid: None };
     let local = link_local(OURS);
     assert_eq!(local, "fe80::ff:fe00:1".parse::<Ipv6Addr>().expect("valid"));
     for (asks, asked, address, from) in [
@@ -193,8 +222,8 @@ fn questions_are_what_the_other_side_answers() {
     ] {
         let question = asks.ask(address);
         let said = asked.read(&question).expect("read");
-        assert_eq!(said.wants, wants(from, OURS));
-        let answer = asked.tell(from, OURS).expect("of a family");
+        assert_eq!(said.wants, Some(Wants::Address { ours: address, address: from, mac: OURS }));
+        let answer = asked.tell(address, from, OURS).expect("of a family");
         let heard = asks.read(&answer).expect("read");
         assert_eq!((heard.sender, heard.ends), (sender(address, THEIRS), true));
     }
@@ -326,7 +355,7 @@ proptest! {
         }
         frame.truncate(frame.len().min(cut.max(frame.len().saturating_sub(cut))));
         let _ = may_concern(&frame);
-        for station in [v4(), v6(), Station { mac: OURS, address: None }] {
+        for station in [v4(), v6(), Station { mac: OURS, address: None, sid: None }] {
             let said = station.read(&frame);
             let mut answer = Vec::new();
             let echoed = station.echo(&frame, &mut answer);
@@ -335,7 +364,7 @@ proptest! {
                 prop_assert!(station.address.is_some());
                 match wants {
                     Wants::Echo => prop_assert!(echoed),
-                    Wants::Address { address, mac } => prop_assert!(station.tell(address, mac).is_some()),
+                    Wants::Address { ours, address, mac } => prop_assert!(station.has(ours) && station.tell(ours, address, mac).is_some()),
                 }
             }
         }

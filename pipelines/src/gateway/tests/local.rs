@@ -106,7 +106,7 @@ fn a_next_hop_is_kept_when_it_falls_silent_and_followed_when_it_moves() {
         bed.send(0, 1, number, 200);
     }
     let mut to_new = 0;
-    let moved = Station { mac: ROUTER, address: Some(address(false, 2)) };
+    let moved = Station { mac: ROUTER, address: Some(address(false, 2)), sid: None };
     let gratuitous = moved.ask(address(false, 2)).to_vec();
     bed.run(DELAY, &mut |_, frame| {
         if !is_control(frame) && frame.ends_with(&super::frame(1, 2, 200)) {
@@ -165,8 +165,9 @@ fn lanes_keep_to_paths_whose_next_hop_is_known() {
     assert_eq!(bed.sides[1].delivered.len(), 100);
     let only_questions = by_second.iter().all(|frame| is_resolution(frame));
     assert!(only_questions && !by_second.is_empty(), "nothing went by the path without a next hop");
-    let router = Station { mac: ROUTER, address: Some(address(false, 200)) };
-    let answer = router.tell(address(false, 1), [2, 0, 0, 0, 1, 1]).expect("a family");
+    let router = Station { mac: ROUTER, address: Some(address(false, 200)), sid: None };
+    let ours = address(false, 200);
+    let answer = router.tell(ours, address(false, 1), [2, 0, 0, 0, 1, 1]).expect("a family");
     let now = bed.now;
     bed.sides[0].receive(2, &answer, now);
     for number in 0..100 {
@@ -188,7 +189,7 @@ fn ask(bed: &mut Bed, frame: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 fn questions_for_the_own_address_are_answered_and_go_no_further() {
     for is_v6 in [false, true] {
         let mut bed = Bed::up(asking(is_v6));
-        let router = Station { mac: ROUTER, address: Some(address(is_v6, 254)) };
+        let router = Station { mac: ROUTER, address: Some(address(is_v6, 254)), sid: None };
         let (answers, lan) = ask(&mut bed, &router.ask(address(is_v6, 1)));
         assert_eq!((answers.len(), lan.len()), (1, 0));
         let sender = Some(Sender { address: address(is_v6, 1), mac: mac(1), replaces: true });
@@ -236,7 +237,7 @@ fn ping(is_v6: bool, len: usize) -> Vec<u8> {
 #[test]
 fn floods_of_questions_are_answered_up_to_a_bound() {
     let mut bed = Bed::up(|_| {});
-    let router = Station { mac: ROUTER, address: Some(address(false, 254)) };
+    let router = Station { mac: ROUTER, address: Some(address(false, 254)), sid: None };
     for _ in 0..3_000 {
         ask(&mut bed, &router.ask(address(false, 1)));
         ask(&mut bed, &ping(false, 8));
@@ -251,7 +252,7 @@ fn floods_of_questions_are_answered_up_to_a_bound() {
 #[test]
 fn who_says_our_address_is_theirs_is_counted() {
     let mut bed = Bed::up(|_| {});
-    let twin = Station { mac: ROUTER, address: Some(address(false, 1)) };
+    let twin = Station { mac: ROUTER, address: Some(address(false, 1)), sid: None };
     let (answers, lan) = ask(&mut bed, &twin.ask(address(false, 1)));
     assert_eq!((answers.len(), lan.len(), bed.counters(0).conflicts), (1, 0, 1), "it is defended");
 }
@@ -288,16 +289,16 @@ fn carrying_ip(is_v6: bool, ttl: Ttl) -> impl Fn(&mut Settings) {
 
 /// Lets the router of each LAN answer; returns how many questions there were.
 fn answer_on_lans(bed: &mut Bed, is_v6: bool) -> usize {
-    let router = Station { mac: ROUTER, address: Some(address(is_v6, 253)) };
+    let router = Station { mac: ROUTER, address: Some(address(is_v6, 253)), sid: None };
     let now = bed.now;
     let mut asked = 0;
     for side in &mut bed.sides {
         for question in std::mem::take(&mut side.delivered) {
             let said = router.read(&question).expect("a question");
-            let Some(Wants::Address { address, mac }) = said.wants else { continue };
+            let Some(Wants::Address { ours, address, mac }) = said.wants else { continue };
             assert_eq!(said.sender.is_some(), is_v6, "an ARP probe says nothing of its sender");
             asked += 1;
-            side.receive(LAN, &router.tell(address, mac).expect("a family"), now);
+            side.receive(LAN, &router.tell(ours, address, mac).expect("a family"), now);
             assert_eq!(side.sent(WAN).len(), 0, "the answer is for us");
         }
     }
@@ -324,7 +325,7 @@ fn the_next_hop_of_the_lan_is_asked_for_too() {
         if is_v6 {
             // The router may ask in return.
             let ours = link_local(mac(1)).into();
-            let router = Station { mac: ROUTER, address: Some(address(true, 253)) };
+            let router = Station { mac: ROUTER, address: Some(address(true, 253)), sid: None };
             let now = bed.now;
             bed.sides[0].receive(LAN, &router.ask(ours), now);
             assert_eq!((bed.sides[0].sent(LAN).len(), bed.sides[0].sent(WAN).len()), (1, 0));
@@ -418,12 +419,12 @@ proptest! {
         let mut bed = if up { Bed::up(carrying_ip(is_v6, Ttl::Router)) } else { Bed::new(carrying_ip(is_v6, Ttl::Router)) };
         for (port, kind, last, changes, bytes) in frames {
             let last = [1, 2, 253, 254, 7, 0][usize::from(last)];
-            let station = Station { mac: ROUTER, address: Some(address(is_v6, last)) };
+            let station = Station { mac: ROUTER, address: Some(address(is_v6, last)), sid: None };
             let mut frame = match kind {
                 0 => station.ask(address(is_v6, 1)).to_vec(),
-                1 => station.tell(address(is_v6, 1), mac(1)).expect("a family").to_vec(),
+                1 => station.tell(address(is_v6, last), address(is_v6, 1), mac(1)).expect("a family").to_vec(),
                 2 => ping(is_v6, bytes.len()),
-                3 => Station { mac: ROUTER, address: None }.ask(address(is_v6, 1)).to_vec(),
+                3 => Station { mac: ROUTER, address: None, sid: None }.ask(address(is_v6, 1)).to_vec(),
                 _ => bytes,
             };
             for (at, value) in changes {
