@@ -148,7 +148,7 @@ fn unshaped(mut queues: QueueSettings) -> QueueSettings {
         tenant.rate = lifted(tenant.rate);
     }
     let any = queues.port_rates.iter().flatten().next().copied();
-    queues.port_rates = vec![lifted(any); LAN.max(WAN) + 1];
+    queues.port_rates = vec![lifted(any); WAN + 1];
     queues.pool_bytes = queues.pool_bytes.max(QUEUE_BYTES);
     queues.packets = queues.packets.max(QUEUE_PACKETS);
     queues
