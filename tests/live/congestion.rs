@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use dataplane::netdev::PacketSocket;
 use pipelines::tunnel::ecn;
@@ -10,7 +11,7 @@ use pipelines::wire::packet::Parsed;
 use serde_json::Value;
 
 use crate::frames::take;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, PATIENCE};
 use crate::network::{Network, Settings, Side};
 use crate::roce::{BTH_AT, TOS_AT, connect, queue_pair, write};
 
@@ -81,12 +82,30 @@ fn fields([a, b]: &[PacketSocket; 2], first: u32, field: u8) -> Vec<u8> {
     arrived.iter().zip(first..).map(field).collect()
 }
 
-/// What a gateway shows of the tenant's way to the WAN.
-fn to_wan(gateway: &Gateway, what: &str) -> u64 {
+/// What a gateway shows of one of the tenant's ways, `to_wan` or `to_lan`.
+fn shown(gateway: &Gateway, way: &str, what: &str) -> u64 {
     let shown = gateway.show();
     let acme =
         shown["tenants"].as_array().and_then(|all| all.iter().find(|of| of["name"] == "acme"));
-    acme.and_then(|of| of["to_wan"][what].as_u64()).unwrap_or_else(|| panic!("{shown:#}"))
+    acme.and_then(|of| of[way][what].as_u64()).unwrap_or_else(|| panic!("{shown:#}"))
+}
+
+/// What site A's gateway shows of the tenant's way to the WAN.
+fn to_wan(gateway: &Gateway, what: &str) -> u64 {
+    shown(gateway, "to_wan", what)
+}
+
+/// Marks of site A's gateway and of site B's: that has a queue towards its host, which grows where it
+/// gets no processor for a while. As many as were seen, once both say so.
+fn marks([a, b]: &[Gateway; 2], seen: u64) -> [u64; 2] {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let marks = [to_wan(a, "marked"), shown(b, "to_lan", "marked")];
+        if marks.iter().sum::<u64>() == seen || Instant::now() > until {
+            return marks;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn end(gateways: [Gateway; 2]) {
@@ -118,12 +137,14 @@ fn packets_that_can_be_told_are_marked_in_a_queue_that_grows_and_others_never() 
         assert_eq!(marked(&fields[..3]), 0, "{fields:?}");
         all += marked(&fields);
     }
-    assert_eq!(to_wan(&gateways[0], "marked"), all as u64);
+    let [near, far] = marks(&gateways, all as u64);
+    assert_eq!(near + far, all as u64, "{near} and {far}");
+    assert!(near > 0);
     for (turn, field) in [ecn::NOT_ECT, ecn::CE].into_iter().enumerate() {
         let fields = fields(&sockets, (2 + turn as u32) * PACKETS, field);
         assert!(fields.iter().all(|seen| *seen == field), "{fields:?}");
     }
-    assert_eq!(to_wan(&gateways[0], "marked"), all as u64);
+    assert_eq!(marks(&gateways, all as u64), [near, far]);
     assert_eq!(to_wan(&gateways[0], "dropped"), 0);
     end(gateways);
 }
@@ -141,7 +162,7 @@ fn connected(sockets: &[PacketSocket; 2]) {
 
 #[test]
 #[ignore = "needs root: make test-live"]
-fn a_sender_that_is_known_by_its_connection_is_notified_and_nothing_is_marked() {
+fn a_sender_that_is_known_by_its_connection_is_notified_and_its_gateway_marks_nothing() {
     let network = network(NOTIFIES);
     let gateways = network.start_both();
     let sockets = sockets(&network);
@@ -150,7 +171,9 @@ fn a_sender_that_is_known_by_its_connection_is_notified_and_nothing_is_marked() 
         // A few of them suffice; whoever is late finds them in the socket's queue.
         let notices = scope.spawn(|| take(&sockets[0], is_ipv4, |frames| !frames.is_empty()));
         let fields = fields(&sockets, 0, ecn::ECT_0);
-        assert!(fields.iter().all(|field| *field == ecn::ECT_0), "{fields:?}");
+        let marked = fields.iter().filter(|field| **field == ecn::CE).count() as u64;
+        assert!(fields.iter().all(|seen| [ecn::ECT_0, ecn::CE].contains(seen)), "{fields:?}");
+        assert_eq!(marks(&gateways, marked), [0, marked], "only where the sender is far");
         notices.join().expect("it does not panic")
     });
     let notice = notices.first().expect("a notification");

@@ -57,7 +57,11 @@ fn somebody_without_rights() {
 fn an_interface_that_is_not_there() {
     let network = quiet();
     rewrite(&network, r#"interface = "wan""#, r#"interface = "wan7""#);
-    refused(&network.start(Side::A).ended(), 1, &["\"wan\"", "no interface wan7", "see `ip link`"]);
+    refused(
+        &network.start(Side::A).ended(),
+        1,
+        &["\"wan\"", "no interface wan7", "see: ip -br link"],
+    );
     assert!(network.programs(Side::A).is_empty(), "what came up before is taken down");
 }
 
