@@ -184,6 +184,7 @@ fn exit_of(error: &LabError) -> Exit {
     match error {
         LabError::Input(_)
         | LabError::NoPath
+        | LabError::UnknownTenant(_)
         | LabError::TooMany(_)
         | LabError::Site(SiteError::Settings(_))
         | LabError::Output(TapsError::Input(_)) => Exit::Refused,

@@ -38,6 +38,19 @@ fn text(bytes: &[u8]) -> &str {
 const LOSSY: &str = "wan1,rate=10G,delay=2.5ms,loss=0.1,burst=2";
 
 #[test]
+fn a_change_needs_a_tenant_that_is_there_and_has_a_queue() {
+    let run = |tenant: &[&str]| {
+        let output = traffic("verb=write", &[tenant, &["--change", "acme@5ms,rate=1G"]].concat());
+        (output.status.code(), text(&output.stderr).to_owned())
+    };
+    let (code, said) = run(&[]);
+    assert!(code == Some(2) && said.contains("no tenant acme"), "{said}");
+    let (code, said) = run(&["--tenant", "acme,dscp=1"]);
+    assert!(code == Some(2) && said.contains("there are none"), "{said}");
+    assert_eq!(run(&["--tenant", "acme,dscp=1,rate=2G"]).0, Some(0));
+}
+
+#[test]
 fn json_has_the_names_that_programs_read() {
     let output = lab(&["--path", LOSSY, "--seed", "3", "--json"]);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));

@@ -38,6 +38,7 @@ impl Scenario {
         self.tenants.iter().for_each(|tenant| flag("tenant", tenant));
         self.wan_rate.iter().for_each(|rate| flag("wan-rate", rate));
         self.lan_rate.iter().for_each(|rate| flag("lan-rate", rate));
+        self.changes.iter().for_each(|change| flag("change", change));
         self.restarts.iter().for_each(|restart| flag("restart", restart));
         self.pauses.iter().for_each(|pause| flag("pause", pause));
         self.strangers.iter().for_each(|rate| flag("strangers", rate));
@@ -201,10 +202,11 @@ mod tests {
         assert_eq!(scenario.command_line(), usual);
         scenario.bounds.hold_bytes = 128 << 10;
         scenario.bounds.hold_packets = Some(64);
+        scenario.changes = vec!["a@5ms,rate=1Gbps".parse().unwrap()];
         scenario.restarts = vec!["b@5ms".parse().unwrap()];
         scenario.numbering = Numbering::Transparent { check_icrc: true };
         scenario.sharing.spread = None;
-        let said = " --restart b@5ms --mode transparent --hold-bytes 128KiB --hold-packets 64 \
+        let said = " --change a@5ms,rate=1Gbps --restart b@5ms --mode transparent --hold-bytes 128KiB --hold-packets 64 \
                     --spread off";
         assert_eq!(scenario.command_line(), usual.replace(" --seed", &format!("{said} --seed")));
     }

@@ -3,6 +3,7 @@
 
 mod alone;
 mod busy;
+mod change;
 pub mod chart;
 mod command;
 pub mod draw;
@@ -39,6 +40,7 @@ mod way;
 pub mod wire;
 
 pub use alone::Alone;
+pub use change::{Change, ChangeError};
 pub use experiment::{Experiment, Outcome};
 pub use path::PathError;
 pub use pause::{PRIORITY, Pause, PauseError};

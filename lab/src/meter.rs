@@ -5,6 +5,7 @@
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 use pipelines::gateway::{Gateway, TenantStatus};
 
+use crate::change::Told;
 use crate::report::{DeparturesReport, RateReport, Spread};
 use crate::scenario::Scenario;
 use crate::tenant;
@@ -90,6 +91,16 @@ impl Meter {
     pub(crate) fn restart(&mut self) {
         for line in &mut self.tenants {
             (line.gone, line.refused, line.waits) = (0, 0, false);
+        }
+    }
+
+    /// A tenant has another rate from `now` on.
+    pub(crate) fn change(&mut self, told: &Told, now: Time) {
+        let line = self.tenants.get_mut(usize::from(told.tenant));
+        if let Some((line, start)) = line.zip(self.start) {
+            line.add(now, start, 0, line.waits);
+            let from = now.since(start);
+            line.stretches.push(Stretch { from, rate: told.rate, most_ahead: 0 });
         }
     }
 
@@ -238,6 +249,20 @@ mod tests {
         line.add(START.after(MILLISECOND), START, 3_000, true);
         line.add(START.after(100 * MILLISECOND), START, 6_000, true);
         assert_eq!(line.rates()[0].burst_bytes, Some(7_000));
+    }
+
+    #[test]
+    fn each_rate_has_figures_of_its_own() {
+        let mut line = line(80_000_000);
+        flow(&mut line, 0..15);
+        let from = 15 * MILLISECOND;
+        line.stretches.push(Stretch { from, rate: Some(160_000_000), most_ahead: 0 });
+        for _ in 0..2 {
+            flow(&mut line, 15..31);
+        }
+        let rates: Vec<_> = line.rates().iter().map(|rate| rate.within_10ms_gbps).collect();
+        let even = |gbps| Some(Spread { least: gbps, most: gbps });
+        assert_eq!(rates, [even(0.08), even(0.16)]);
     }
 
     #[test]

@@ -82,6 +82,9 @@ pub struct ScenarioReport {
     /// Tenants of the gateways, as they are written on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<String>,
+    /// Changes of them, as they are written on the command line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Restarts of gateways, as they are written on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
@@ -242,6 +245,7 @@ impl ScenarioReport {
             mode: scenario.gateways.then_some(mode_name(scenario.numbering)),
             paths: scenario.paths.iter().map(PathReport::new).collect(),
             tenants: scenario.tenants.iter().map(ToString::to_string).collect(),
+            changes: scenario.changes.iter().map(ToString::to_string).collect(),
             restarts: scenario.restarts.iter().map(ToString::to_string).collect(),
             pauses: scenario.pauses.iter().map(ToString::to_string).collect(),
             bounds: scenario.bounds,

@@ -6,6 +6,7 @@ use dataplane::capture::CaptureError;
 use dataplane::time::{MILLISECOND, Nanos, SECOND, Time};
 
 use crate::busy::Busy;
+use crate::change::Changes;
 use crate::hash;
 use crate::hosts::{self, Hosts};
 use crate::meter::Meter;
@@ -38,6 +39,9 @@ pub enum LabError {
     /// Hosts are told apart by an octet.
     #[error("{0} pairs of hosts: at most {MAX_GROUPS}")]
     TooMany(usize),
+    /// A tenant that is to change is not there.
+    #[error("there is no tenant {0} that could change: add one, as in --tenant {0},vlan=7")]
+    UnknownTenant(String),
     /// A gateway cannot be made.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -95,6 +99,9 @@ pub fn run(scenario: &Scenario) -> Result<Report, LabError> {
         return Err(LabError::TooMany(groups));
     }
     let mut run = Run::new(scenario)?;
+    if let Some(name) = run.changes.unknown() {
+        return Err(LabError::UnknownTenant(name.into()));
+    }
     run.establish()?;
     run.play()?;
     run.linger()?;
@@ -110,6 +117,8 @@ struct Run<'a> {
     former: [Vec<Site>; 2],
     /// Those that are still to start anew, the next one first.
     restarts: VecDeque<Restart>,
+    /// Changes of tenants.
+    changes: Changes<'a>,
     /// Frames each gateway was given since it last worked.
     given: [usize; 2],
     hosts: Box<dyn Hosts>,
@@ -145,6 +154,7 @@ impl<'a> Run<'a> {
             sites,
             former: Default::default(),
             restarts: restarts(scenario),
+            changes: Changes::new(scenario),
             given: [0; 2],
             hosts,
             now: Time::ZERO,
@@ -260,6 +270,7 @@ impl<'a> Run<'a> {
         }
         self.now = next;
         self.restart()?;
+        self.change()?;
         while let Some((place, frame)) = self.network.arrival(self.now) {
             self.arrive(place, frame)?;
         }
@@ -285,8 +296,24 @@ impl<'a> Run<'a> {
     fn next_event(&self) -> Option<Time> {
         let sites = self.sites.iter().filter_map(Site::next_event);
         let hosts = self.start.and_then(|_| self.hosts.next_event(self.now, &self.network));
-        let restart = self.next_restart();
-        self.network.next_arrival().into_iter().chain(sites).chain(hosts).chain(restart).min()
+        let changes = self.next_restart().into_iter().chain(self.next_change());
+        self.network.next_arrival().into_iter().chain(sites).chain(hosts).chain(changes).min()
+    }
+
+    fn next_change(&self) -> Option<Time> {
+        Some(self.start?.after(self.changes.next()?))
+    }
+
+    /// Tells both gateways what changes now.
+    fn change(&mut self) -> Result<(), LabError> {
+        let Some(start) = self.start else { return Ok(()) };
+        while let Some(told) = self.changes.make(self.now.since(start)) {
+            self.meters.iter_mut().for_each(|meter| meter.change(&told, self.now));
+            for site in &mut self.sites {
+                site.tell(told.clone(), self.now)?;
+            }
+        }
+        Ok(())
     }
 
     fn next_restart(&self) -> Option<Time> {
@@ -301,7 +328,10 @@ impl<'a> Run<'a> {
             let Some(Restart { side, .. }) = self.restarts.pop_front() else { break };
             let Some(site) = self.sites.get_mut(side) else { continue };
             let lives = self.former[side].len() + 1;
-            let new = Site::new(self.scenario, side, lives, self.now)?;
+            let mut new = Site::new(self.scenario, side, lives, self.now)?;
+            for told in self.changes.made() {
+                new.tell(told, self.now)?;
+            }
             let mut old = std::mem::replace(site, new);
             old.close(self.now);
             self.former[side].push(old);

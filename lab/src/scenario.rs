@@ -8,6 +8,7 @@ use dataplane::time::Nanos;
 use pipelines::gateway::{Numbering, Prefix, Sharing};
 use serde::Serialize;
 
+use crate::change::Change;
 use crate::link::Impairments;
 use crate::pause::Pause;
 use crate::restart::Restart;
@@ -109,6 +110,8 @@ pub struct Scenario {
     pub wan_rate: Option<Rate>,
     /// How fast each gateway's LAN port is sent to, likewise.
     pub lan_rate: Option<Rate>,
+    /// Tenants that change while it runs, in any order.
+    pub changes: Vec<Change>,
     /// Gateways that start anew, in any order.
     pub restarts: Vec<Restart>,
     /// Packets a second of strangers at site A, beside what hosts send.
@@ -154,6 +157,7 @@ impl Scenario {
             tenants: Vec::new(),
             wan_rate: None,
             lan_rate: None,
+            changes: Vec::new(),
             restarts: Vec::new(),
             strangers: None,
             pauses: Vec::new(),

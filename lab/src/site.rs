@@ -20,6 +20,7 @@ use pipelines::gateway::{
 use pipelines::pfc::Mode;
 use pipelines::queueing::CLASSES;
 
+use crate::change::Told;
 use crate::hosts::PFC_RATE;
 use crate::random::Random;
 use crate::scenario::{Bounds, PathScenario, Scenario, Source};
@@ -137,6 +138,12 @@ impl Site {
     /// When it has something to do of its own accord.
     pub(crate) fn next_event(&self) -> Option<Time> {
         self.worker.next_event()
+    }
+
+    /// A tenant has other queues from `now` on.
+    pub(crate) fn tell(&mut self, told: Told, now: Time) -> Result<(), SiteError> {
+        let Told { tenant, queues, .. } = told;
+        Ok(self.worker.pipeline_mut().set_tenant_queues(&[(tenant, queues)], now)?)
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {

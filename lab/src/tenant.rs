@@ -105,7 +105,7 @@ fn set(tenant: &mut TenantScenario, key: &str, value: &str) -> Result<(), String
         }
         "replay_bytes" => settings.replay_bytes = Some(bytes(value)?),
         "hold_bytes" => settings.hold_bytes = Some(bytes(value)?),
-        "weight" => tenant.weight = Some(number(value, TenantQueues::HEAVIEST)?.max(1)),
+        "weight" => tenant.weight = Some(weight(value)?),
         "rate" => tenant.rate = Some(rate(value)?),
         "reserved" => tenant.reserved = Some(Bytes(bytes(value)?)),
         "xoff" => tenant.xoff = Some(Bytes(bytes(value)?)),
@@ -131,7 +131,13 @@ fn number(text: &str, most: u16) -> Result<u16, String> {
     number.filter(|number| *number <= most).ok_or_else(|| format!("write a number up to {most}"))
 }
 
-fn rate(text: &str) -> Result<Bits, String> {
+/// A part of what is short.
+pub(crate) fn weight(text: &str) -> Result<u16, String> {
+    Ok(number(text, TenantQueues::HEAVIEST)?.max(1))
+}
+
+/// A rate that a tenant can have.
+pub(crate) fn rate(text: &str) -> Result<Bits, String> {
     let rate: Bits = text.parse().map_err(|error| format!("{error}"))?;
     let known = Rate::SLOWEST..=Rate::FASTEST;
     known.contains(&rate.0).then_some(rate).ok_or_else(|| "write a rate of 1M to 800G".into())
@@ -269,7 +275,7 @@ impl TenantScenario {
     }
 
     /// What its queues are told: with an `xoff`, what is reserved is headroom.
-    fn queues(&self, paths: &[PathScenario]) -> TenantQueues {
+    pub(crate) fn queues(&self, paths: &[PathScenario]) -> TenantQueues {
         let own = self.reserved.map(|Bytes(bytes)| bytes);
         let data = match self.xoff {
             None => Thresholds { reserved: own.unwrap_or(0), ..Thresholds::lossy(ALPHA) },

@@ -6,7 +6,7 @@ use config::prefix::Prefix;
 use config::units::{Bytes, Rate};
 use lab::rnic::Pmtu;
 use lab::{
-    Bounds, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, Spread,
+    Bounds, Change, Experiment, PathScenario, Pause, Restart, Scenario, Seeds, Source, Spread,
     TenantScenario, Traffic,
 };
 use pipelines::gateway::{self, Numbering};
@@ -62,6 +62,10 @@ pub(crate) struct Flags {
     /// How fast the gateways send to their LAN ports, each, likewise.
     #[arg(long, value_name = "RATE", conflicts_with_all = ["no_gateways", "scenario"])]
     lan_rate: Option<Rate>,
+    /// A tenant has another rate or weight so long after the start of the play, at both gateways; may be
+    /// repeated. KEYs: rate, weight.
+    #[arg(long = "change", value_name = "NAME@TIME,KEY=VALUE..", conflicts_with_all = ["no_gateways", "scenario"])]
+    changes: Vec<Change>,
     /// A gateway starts anew, having forgotten everything, so long after the start of the play; may
     /// be repeated.
     #[arg(long = "restart", value_name = "a|b@TIME", conflicts_with_all = ["no_gateways", "scenario"])]
@@ -164,12 +168,13 @@ impl Flags {
         };
         let (gateways, numbering) = (!self.no_gateways, self.mode);
         let (restarts, tenants) = (self.restarts.clone(), self.tenants.clone());
+        let changes = self.changes.clone();
         let (strangers, pauses) = (self.strangers, self.pauses.clone());
         if let Some(Spread(spread)) = self.spread {
             scenario.sharing.spread = spread;
         }
         let (wan_rate, lan_rate) = (self.wan_rate, self.lan_rate);
-        let scenario = Scenario { wan_rate, lan_rate, ..scenario };
+        let scenario = Scenario { wan_rate, lan_rate, changes, ..scenario };
         Scenario { gateways, numbering, restarts, tenants, strangers, pauses, ..scenario }
     }
 }

@@ -103,6 +103,7 @@ pub(super) const RUN: Section = Section {
         optional("seed", "1", "decides everything that is left to chance"),
         optional("strangers", "1000000", "packets a second of strangers"),
         optional("pauses", "[\"b,from=10ms,for=50ms\"]", "hosts that take in nothing for a while"),
+        optional("changes", "[\"acme@50ms,rate=1G\"]", "tenants that change while it runs"),
         optional("alone", "\"g1\"", "pair of hosts that is run alone as well"),
         optional("compare", "true", "run it without gateways as well"),
         optional("no_gateways", "true", "run it without gateways only"),

@@ -18,6 +18,7 @@ use toml_edit::{Table, Value};
 
 use super::expectations;
 use super::keys::{CAPTURE, EXPECT, GATEWAYS, PATH, RESTART, RUN, SECTIONS, TRAFFIC};
+use crate::change::{Change, ChangeError};
 use crate::experiment::Experiment;
 use crate::path;
 use crate::pause::{Pause, PauseError};
@@ -72,6 +73,7 @@ pub(super) fn read(root: &Table, folder: &Path, report: &mut Report<'_>) -> Opti
     scenario.restarts = restarts.iter().map(|entries| read_restart(entries, report)).collect();
     scenario.gateways = !run.no_gateways;
     (scenario.strangers, scenario.pauses) = (run.strangers, run.pauses);
+    scenario.changes = run.changes;
     let Run { seeds, compare, alone, .. } = run;
     if let Some((name, at)) = &alone
         && !scenario.traffic_groups().iter().enumerate().any(|(p, of)| of.called(p) == *name)
@@ -237,6 +239,7 @@ struct Run {
     seeds: Seeds,
     strangers: Option<u64>,
     pauses: Vec<Pause>,
+    changes: Vec<Change>,
     compare: bool,
     /// And where the file says so.
     alone: Option<(String, usize)>,
@@ -250,8 +253,9 @@ impl Run {
         report: &mut Report<'_>,
     ) -> Self {
         let seeds = Seeds::one(1);
-        let (pauses, compare, no_gateways) = (Vec::new(), false, false);
-        let mut run = Self { seeds, strangers: None, pauses, compare, alone: None, no_gateways };
+        let (pauses, changes, compare, no_gateways) = (Vec::new(), Vec::new(), false, false);
+        let mut run =
+            Self { seeds, strangers: None, pauses, changes, compare, alone: None, no_gateways };
         let Some(entries) = entries else { return run };
         let seeds = entries.scalar("seed", report);
         let seeds = seeds.and_then(report, |seeds| seeds.parse().map_err(of("seed")));
@@ -260,6 +264,8 @@ impl Run {
         run.strangers = strangers.given().copied().map(u64::from);
         let remedy = "write one as \"b,from=10ms,for=50ms\"";
         run.pauses = read_texts::<_, PauseError>(entries, "pauses", remedy, report);
+        let remedy = "write one as \"acme@50ms,rate=1G\"";
+        run.changes = read_texts::<_, ChangeError>(entries, "changes", remedy, report);
         run.compare = entries.flag("compare", report).given().copied().unwrap_or_default();
         let alone = entries.text("alone", report).given().map(|name| (*name).to_owned());
         run.alone = alone.map(|name| (name, entries.key_at("alone")));
